@@ -1,0 +1,96 @@
+"""The file that a result is written to: space for it, its bytes, and their way to the disk.
+
+Bytes that are only copied go through memory too. Measured on ext4 with a file in memory: the
+kernel's copy_file_range(2) needs 2.5 times as long where source and target are not aligned to each
+other, which tensors never are; and two threads with blocks that fit a processor's cache are faster
+than it is on aligned ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from modelhub.disk import disk_errors, linux_call, require_space
+from modelhub.errors import NameTaken
+from modelhub.whole_files import new_file
+
+WHEN_FULL = "free some space, or choose another folder; nothing was left behind"
+_WORTH_SENDING = 8 << 20
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+@contextlib.contextmanager
+def result_file(target: Path, size: int) -> Iterator[BinaryIO]:
+    """A new file of about `size` bytes that gets the name `target` if the block succeeds.
+
+    :raises NameTaken: there is something of that name.
+    :raises DiskError: the disk is full, or refused.
+    """
+    if os.path.lexists(target):
+        raise taken(target)
+    with disk_errors(target, when_full=WHEN_FULL):
+        require_space(target.parent, size, when_full=WHEN_FULL)
+        try:
+            with new_file(target) as file:
+                yield file
+        except FileExistsError as error:
+            raise taken(target) from error
+
+
+def taken(target: Path) -> NameTaken:
+    """What to tell of a target whose name is not free."""
+    return NameTaken(
+        f"{target} is there already", hint="choose another name, or move that one away first"
+    )
+
+
+class Output:
+    """Writes to an open file from several threads, and has the disk begin at once.
+
+    Waiting for the disk at the end is then short: it was at work all the time.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._send = linux_call("sync_file_range")
+        self._lock = Lock()
+        self._waiting = 0
+        self._from = self._to = 0
+
+    def write(self, data: memoryview, position: int) -> None:
+        """Write all of `data` at `position`.
+
+        :raises OSError: the disk refused.
+        """
+        start = position
+        while len(data):
+            # One call may take a part of it.
+            count = os.pwrite(self._descriptor, data, position)
+            data = data[count:]
+            position += count
+        if self._send is not None:
+            self._begin_sending(start, position)
+
+    def _begin_sending(self, start: int, end: int) -> None:
+        with self._lock:
+            self._from = min(self._from, start) if self._waiting else start
+            self._to = max(self._to, end) if self._waiting else end
+            self._waiting += end - start
+            if self._waiting < _WORTH_SENDING:
+                return
+            start, length = self._from, self._to - self._from
+            self._waiting = 0
+        if self._send is not None:
+            # Where the file system cannot do that, fsync does it all in the end.
+            self._send(
+                self._descriptor,
+                ctypes.c_int64(start),
+                ctypes.c_int64(length),
+                _SYNC_FILE_RANGE_WRITE,
+            )

@@ -1,0 +1,1 @@
+"""Small Stable Diffusion files of the true layout, made from a seed."""

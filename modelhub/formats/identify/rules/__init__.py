@@ -1,0 +1,1 @@
+"""The tables of rules, by what they tell apart."""

@@ -1,0 +1,1 @@
+"""The small kinds of files, one module a kind or two."""

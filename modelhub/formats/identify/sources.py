@@ -1,0 +1,22 @@
+"""Where the rules are known from: public projects and their files."""
+
+from __future__ import annotations
+
+COMFY = "comfyanonymous/ComfyUI comfy/model_detection.py"
+COMFY_MODELS = "comfyanonymous/ComfyUI comfy/supported_models.py"
+COMFY_SD = "comfyanonymous/ComfyUI comfy/sd.py"
+COMFY_VISION = "comfyanonymous/ComfyUI comfy/clip_vision.py"
+DIFFUSERS = "huggingface/diffusers src/diffusers/loaders/single_file_utils.py"
+DIFFUSERS_MODELS = "huggingface/diffusers src/diffusers/models"
+DIFFSYNTH = "modelscope/DiffSynth-Studio diffsynth/configs/model_configs.py"
+TRANSFORMERS = "huggingface/transformers src/transformers/models"
+TOOLKIT = "arenasys/stable-diffusion-webui-model-toolkit components"
+A1111 = "AUTOMATIC1111/stable-diffusion-webui modules"
+LCM = "luosiallen/latent-consistency-model LCM_Training_Script"
+GLIGEN = "gligen/GLIGEN ldm/modules/attention.py"
+NUNCHAKU = "nunchaku-tech/nunchaku nunchaku/models"
+LLAMA_CPP = "ggml-org/llama.cpp gguf-py/gguf/constants.py"
+GGUF_COMFY = "city96/ComfyUI-GGUF loader.py"
+OPEN_CLIP = "mlfoundations/open_clip src/open_clip/model.py"
+TAESD = "madebyollin/taesd taesd.py"
+WAN = "Wan-Video/Wan2.1 wan/modules"

@@ -1,0 +1,1 @@
+"""Test-rendering: pipelines from single files, offline, in a worker process that stays warm."""

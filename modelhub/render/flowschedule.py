@@ -1,0 +1,45 @@
+"""Samplers of flow matching that space their steps themselves, whatever a pipeline proposes.
+
+Pipelines of diffusers hand evenly spaced noise levels (``sigmas``) to their scheduler, and how much
+they are to be moved for a picture's size (``mu``). Only Euler's and LCM's classes take the levels;
+the others come to the very same ones, moved alike, from the number of steps.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from math import exp
+from typing import Any
+
+_TAKE_LEVELS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler")
+
+
+def space_by_count(scheduler: Any, *, by_size: bool) -> None:
+    """Let a scheduler bear what pipelines hand it, as far as it has no use for it.
+
+    :param scheduler: of diffusers, for a model of flow matching.
+    :param by_size: whether the model was trained with more noise for larger pictures.
+    """
+    kind = type(scheduler)
+    if kind.__name__ in _TAKE_LEVELS:
+        return
+    takes_shift = "mu" in inspect.signature(kind.set_timesteps).parameters
+
+    def set_timesteps(
+        self: Any,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Sequence[float] | None = None,
+        mu: float | None = None,
+    ) -> None:
+        count = num_inference_steps if sigmas is None else len(sigmas)
+        moved: dict[str, float] = {}
+        if by_size and mu is not None:
+            if takes_shift:
+                moved["mu"] = mu
+            else:
+                self.register_to_config(shift=exp(mu))
+        kind.set_timesteps(self, count, device=device, **moved)
+
+    scheduler.__class__ = type(kind.__name__, (kind,), {"set_timesteps": set_timesteps})

@@ -1,0 +1,132 @@
+"""The pipelines of models of flow matching, whose transformer is mostly published alone.
+
+Sources: ``huggingface/diffusers`` ``src/diffusers/pipelines`` (the parts and their names),
+``comfyanonymous/ComfyUI`` ``comfy/supported_models.py`` (which prefixes parts have in one file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelhub.formats.identity import ModelKind
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A part that a pipeline cannot do without.
+
+    :param part: its name in diffusers.
+    :param words: for people.
+    :param kind: of the file that has it; None where it is a folder (a tokenizer).
+    :param fits: the architectures of such a file, or the text encoders in it, as
+        identification names them; any of them.
+    :param prefixes: of its tensors in a single file with all parts.
+    """
+
+    part: str
+    words: str
+    kind: ModelKind | None
+    fits: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPipeline:
+    """A pipeline around a transformer.
+
+    :param pipeline_class: of diffusers.
+    :param transformer_class: of diffusers.
+    :param parts: all that it needs beside the transformer.
+    :param optional: what it uses where it is there.
+    """
+
+    pipeline_class: str
+    transformer_class: str
+    parts: tuple[Needed, ...]
+    optional: tuple[Needed, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all parts that a recipe may give."""
+        return tuple(one.part for one in (*self.parts, *self.optional))
+
+
+def _text(part: str, name: str, *prefixes: str) -> Needed:
+    return Needed(part, f"the text encoder {name}", ModelKind.TEXT_ENCODER, (name,), prefixes)
+
+
+def _vae(*fits: str) -> Needed:
+    return Needed("vae", f"a VAE of {fits[0]}", ModelKind.VAE, fits, ("first_stage_model.", "vae."))
+
+
+def _tokenizer(part: str, name: str) -> Needed:
+    return Needed(part, f"the tokenizer of {name} (it is not bundled)", None)
+
+
+_ENCODERS = "text_encoders."
+_CLIP_L = _text("text_encoder", "CLIP-L", f"{_ENCODERS}clip_l.")
+_FLUX_VAE = _vae("flux", "flux1")
+
+PIPELINES: Mapping[str, OtherPipeline] = {
+    "sd3": OtherPipeline(
+        "StableDiffusion3Pipeline",
+        "SD3Transformer2DModel",
+        (
+            _vae("sd3"),
+            _CLIP_L,
+            _text("text_encoder_2", "OpenCLIP-bigG", f"{_ENCODERS}clip_g."),
+        ),
+        (
+            _text("text_encoder_3", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _tokenizer("tokenizer_3", "T5"),
+        ),
+    ),
+    "flux": OtherPipeline(
+        "FluxPipeline",
+        "FluxTransformer2DModel",
+        (
+            _FLUX_VAE,
+            _CLIP_L,
+            _text("text_encoder_2", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _tokenizer("tokenizer_2", "T5"),
+        ),
+    ),
+    "chroma": OtherPipeline(
+        "ChromaPipeline",
+        "ChromaTransformer2DModel",
+        (
+            _FLUX_VAE,
+            _text("text_encoder", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _tokenizer("tokenizer", "T5"),
+        ),
+    ),
+    "zimage": OtherPipeline(
+        "ZImagePipeline",
+        "ZImageTransformer2DModel",
+        (
+            _FLUX_VAE,
+            _text("text_encoder", "Qwen3-4B", f"{_ENCODERS}qwen3_4b."),
+            _tokenizer("tokenizer", "Qwen3"),
+        ),
+    ),
+    "lumina": OtherPipeline(
+        "Lumina2Pipeline",
+        "Lumina2Transformer2DModel",
+        (
+            _FLUX_VAE,
+            _text("text_encoder", "Gemma-2-2B", f"{_ENCODERS}gemma2_2b."),
+            _tokenizer("tokenizer", "Gemma 2"),
+        ),
+    ),
+    "auraflow": OtherPipeline(
+        "AuraFlowPipeline",
+        "AuraFlowTransformer2DModel",
+        (
+            _vae("sdxl"),
+            _text("text_encoder", "Pile-T5-XL", f"{_ENCODERS}pile_t5xl."),
+            _tokenizer("tokenizer", "Pile-T5"),
+        ),
+    ),
+}
+"""By the architecture, as ``arch:`` searches it."""

@@ -1,0 +1,199 @@
+"""The settings of these transformers and of their schedulers, told from shapes.
+
+What no tensor tells is as in the published ``config.json`` of each model and as the defaults of
+its class in ``huggingface/diffusers`` ``src/diffusers/models/transformers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isqrt
+from typing import Any
+
+from modelhub.errors import FormatError
+from modelhub.formats.diffusers_config.shapes import PartShapes, heads
+
+_PATCH = 2
+"""Latents on each side of a patch, of all that have their patches in a linear layer."""
+_HEAD_OF_SD3 = 64
+_HEAD_OF_AURA = 256
+
+
+def transformer_config(architecture: str, shapes: PartShapes) -> dict[str, Any]:
+    """The configuration of a transformer.
+
+    :param architecture: as identification names it.
+    :param shapes: of its tensors, by the names of diffusers.
+    :raises FormatError: tensors are missing, or have shapes that they cannot have.
+    """
+    return _CONFIGS[architecture](shapes)
+
+
+def latent_channels(architecture: str, config: Mapping[str, Any]) -> int:
+    """How many channels the latents have that a transformer computes on."""
+    channels = int(config["in_channels"])
+    return channels // _PATCH**2 if architecture in ("flux", "chroma") else channels
+
+
+def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str, ...], int]:
+    """How wide the text encoders have to be, by their names; of several, all together."""
+    if architecture == "sd3":
+        return {
+            ("text_encoder", "text_encoder_2"): config["pooled_projection_dim"],
+            ("text_encoder_3",): config["joint_attention_dim"],
+        }
+    if architecture == "flux":
+        return {
+            ("text_encoder",): config["pooled_projection_dim"],
+            ("text_encoder_2",): config["joint_attention_dim"],
+        }
+    return {("text_encoder",): config.get("joint_attention_dim", config.get("cap_feat_dim", 0))}
+
+
+def _sd3(shapes: PartShapes) -> dict[str, Any]:
+    width, patch = (shapes.extent("pos_embed.proj.weight", place) for place in (0, 2))
+    normed = shapes.dimensions("transformer_blocks.0.attn.norm_q.weight") > 0
+    head = shapes.extent("transformer_blocks.0.attn.norm_q.weight") if normed else _HEAD_OF_SD3
+    number = heads(width, head)
+    layers = shapes.number_of("transformer_blocks")
+    return {
+        "sample_size": 128,
+        "patch_size": patch,
+        "in_channels": shapes.extent("pos_embed.proj.weight", 1),
+        "out_channels": shapes.extent("proj_out.weight") // patch**2,
+        "num_layers": layers,
+        "attention_head_dim": width // number,
+        "num_attention_heads": number,
+        "joint_attention_dim": shapes.extent("context_embedder.weight", 1),
+        "caption_projection_dim": shapes.extent("context_embedder.weight"),
+        "pooled_projection_dim": shapes.extent("time_text_embed.text_embedder.linear_1.weight", 1),
+        "pos_embed_max_size": isqrt(shapes.extent("pos_embed.pos_embed", 1)),
+        "dual_attention_layers": [
+            layer for layer in range(layers) if shapes.has(f"transformer_blocks.{layer}.attn2")
+        ],
+        "qk_norm": "rms_norm" if normed else None,
+    }
+
+
+def _flux_blocks(shapes: PartShapes) -> dict[str, Any]:
+    width = shapes.extent("x_embedder.weight")
+    head = shapes.extent("transformer_blocks.0.attn.norm_q.weight")
+    if width % head or head % 16:
+        raise FormatError(f"heads of {head} numbers do not fit a width of {width}", hint="")
+    first = head // 8
+    return {
+        "patch_size": 1,
+        "in_channels": shapes.extent("x_embedder.weight", 1),
+        "out_channels": shapes.extent("proj_out.weight"),
+        "num_layers": shapes.number_of("transformer_blocks"),
+        "num_single_layers": shapes.number_of("single_transformer_blocks"),
+        "attention_head_dim": head,
+        "num_attention_heads": width // head,
+        "joint_attention_dim": shapes.extent("context_embedder.weight", 1),
+        "axes_dims_rope": [first, (head - first) // 2, (head - first) // 2],
+    }
+
+
+def _flux(shapes: PartShapes) -> dict[str, Any]:
+    return _flux_blocks(shapes) | {
+        "pooled_projection_dim": shapes.extent("time_text_embed.text_embedder.linear_1.weight", 1),
+        "guidance_embeds": shapes.has("time_text_embed.guidance_embedder"),
+    }
+
+
+def _chroma(shapes: PartShapes) -> dict[str, Any]:
+    guidance = "distilled_guidance_layer"
+    return _flux_blocks(shapes) | {
+        "approximator_num_channels": shapes.extent(f"{guidance}.in_proj.weight", 1),
+        "approximator_hidden_dim": shapes.extent(f"{guidance}.in_proj.weight"),
+        "approximator_layers": shapes.number_of(f"{guidance}.layers"),
+    }
+
+
+def _z_image(shapes: PartShapes) -> dict[str, Any]:
+    width = shapes.extent("all_x_embedder.2-1.weight")
+    head = shapes.extent("layers.0.attention.norm_q.weight")
+    return {
+        "all_patch_size": [_PATCH],
+        "all_f_patch_size": [1],
+        "in_channels": shapes.extent("all_x_embedder.2-1.weight", 1) // _PATCH**2,
+        "dim": width,
+        "n_layers": shapes.number_of("layers"),
+        "n_refiner_layers": shapes.number_of("noise_refiner"),
+        "n_heads": max(1, width // head),
+        "n_kv_heads": max(1, shapes.extent("layers.0.attention.to_k.weight") // head),
+        "cap_feat_dim": shapes.extent("cap_embedder.0.weight"),
+        "axes_dims": [head // 4, head // 8 * 3, head // 8 * 3],
+    }
+
+
+def _lumina(shapes: PartShapes) -> dict[str, Any]:
+    width = shapes.extent("x_embedder.weight")
+    head = shapes.extent("layers.0.attn.norm_q.weight")
+    return {
+        "sample_size": 128,
+        "patch_size": _PATCH,
+        "in_channels": shapes.extent("x_embedder.weight", 1) // _PATCH**2,
+        "hidden_size": width,
+        "num_layers": shapes.number_of("layers"),
+        "num_refiner_layers": shapes.number_of("noise_refiner"),
+        "num_attention_heads": max(1, width // head),
+        "num_kv_heads": max(1, shapes.extent("layers.0.attn.to_k.weight") // head),
+        "cap_feat_dim": shapes.extent("time_caption_embed.caption_embedder.0.weight"),
+        "axes_dim_rope": [head // 3] * 3,
+    }
+
+
+def _aura(shapes: PartShapes) -> dict[str, Any]:
+    width = shapes.extent("pos_embed.proj.weight")
+    number = heads(width, _HEAD_OF_AURA)
+    return {
+        "sample_size": 64,
+        "patch_size": _PATCH,
+        "in_channels": shapes.extent("pos_embed.proj.weight", 1) // _PATCH**2,
+        "out_channels": shapes.extent("proj_out.weight") // _PATCH**2,
+        "num_mmdit_layers": shapes.number_of("joint_transformer_blocks"),
+        "num_single_dit_layers": shapes.number_of("single_transformer_blocks"),
+        "attention_head_dim": width // number,
+        "num_attention_heads": number,
+        "joint_attention_dim": shapes.extent("context_embedder.weight", 1),
+        "caption_projection_dim": shapes.extent("context_embedder.weight"),
+        "pos_embed_max_size": shapes.extent("pos_embed.pos_embed", 1),
+    }
+
+
+_CONFIGS: Mapping[str, Callable[[PartShapes], dict[str, Any]]] = {
+    "sd3": _sd3,
+    "flux": _flux,
+    "chroma": _chroma,
+    "zimage": _z_image,
+    "lumina": _lumina,
+    "auraflow": _aura,
+}
+
+_BY_SIZE = {
+    "base_image_seq_len": 256,
+    "base_shift": 0.5,
+    "max_image_seq_len": 4096,
+    "max_shift": 1.15,
+    "shift": 3.0,
+    "use_dynamic_shifting": True,
+}
+"""``black-forest-labs/FLUX.1-dev`` ``scheduler/scheduler_config.json``: more noise for larger
+pictures."""
+_SHIFTS = {"sd3": 3.0, "zimage": 3.0, "lumina": 6.0, "auraflow": 1.73}
+"""``shift`` of the published ``scheduler_config.json`` of each."""
+
+
+def scheduler_config(architecture: str, *, guided: bool = True) -> dict[str, Any]:
+    """The configuration of the scheduler that a model was trained with.
+
+    :param guided: Flux's dev, which has an embedding of the guidance; else schnell.
+    """
+    made: dict[str, Any] = {
+        "_class_name": "FlowMatchEulerDiscreteScheduler",
+        "num_train_timesteps": 1000,
+    }
+    if architecture in _SHIFTS:
+        return made | {"shift": _SHIFTS[architecture]}
+    return made | (_BY_SIZE if guided else {"shift": 1.0, "use_dynamic_shifting": False})

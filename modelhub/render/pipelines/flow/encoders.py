@@ -1,0 +1,221 @@
+"""Text encoders of these models: which class of transformers, its settings, its tensors.
+
+Told from names and shapes. What no tensor tells is as in the published ``config.json`` of
+``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``EleutherAI/pile-t5-xl``,
+``Qwen/Qwen3-4B`` and ``google/gemma-2-2b``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelhub.convert.diffusers.renaming import in_diffusers
+from modelhub.convert.values import Planned, Values
+from modelhub.errors import FormatError
+from modelhub.formats.diffusers_config.shapes import PartShapes
+from modelhub.formats.diffusers_config.text import text_config
+from modelhub.formats.diffusers_names import PartKind, pairs_of_part, parts_of_checkpoint
+from modelhub.formats.diffusers_names.text import HF_PREFIX
+from modelhub.formats.tensor_data import PIECE
+
+_PROJECTION = "text_projection.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A text encoder, before it is made.
+
+    :param model_class: of transformers.
+    :param width: numbers of each token that comes out.
+    """
+
+    model_class: str
+    config: Mapping[str, Any]
+    tensors: tuple[Planned, ...]
+    width: int
+
+
+def encoder_of(
+    tensors: Mapping[str, Planned], *, projecting: bool = False, large: bool = False
+) -> Encoder:
+    """The text encoder that these tensors are.
+
+    :param tensors: by their names without the prefix of a checkpoint.
+    :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
+    :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
+    :raises FormatError: they are none, or not all of one.
+    """
+    if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
+        return _t5(tensors)
+    if any(name.endswith("embed_tokens.weight") for name in tensors):
+        return _language_model(tensors)
+    return _clip(tensors, projecting=projecting, large=large)
+
+
+def _clip(tensors: Mapping[str, Planned], *, projecting: bool, large: bool) -> Encoder:
+    tensors = _with_prefix(tensors)
+    parts = [one for one in parts_of_checkpoint(tensors) if one.kind in _OF_CLIP]
+    if len(parts) != 1:
+        raise FormatError("it has the names of no text encoder that is known", hint="")
+    made = {one.name: one for one in in_diffusers(pairs_of_part(parts[0], tensors), tensors)}
+    shapes = _shapes(made)
+    width = shapes.extent("text_model.embeddings.token_embedding.weight", 1)
+    if not projecting:
+        made.pop(_PROJECTION, None)
+    elif not large or _PROJECTION not in made:
+        # SD 3 reads CLIP-L without its projection, which the pipeline of diffusers has as a unit.
+        unit = UnitMatrix(width, _usual_type(made))
+        made[_PROJECTION] = Planned(_PROJECTION, unit, unit.dtype)
+    config = text_config(_shapes(made), open_clip=large, projecting=projecting)
+    return Encoder(config["architectures"][0], config, tuple(made.values()), width)
+
+
+def _with_prefix(tensors: Mapping[str, Planned]) -> Mapping[str, Planned]:
+    """CLIP as transformers has named it before and since; a folder may be of either time."""
+    if not any(name.startswith("encoder.layers.") for name in tensors):
+        return tensors
+    named = {
+        name if name.startswith("text_projection.") else HF_PREFIX + name: one
+        for name, one in tensors.items()
+    }
+    return {name: Planned(name, one.values, one.dtype) for name, one in named.items()}
+
+
+_OF_CLIP = (PartKind.CLIP, PartKind.OPEN_CLIP)
+
+
+def _t5(tensors: Mapping[str, Planned]) -> Encoder:
+    made = {
+        name: one
+        for name, one in tensors.items()
+        if name == "shared.weight" or name.startswith("encoder.")
+    }
+    embedding = made.pop("encoder.embed_tokens.weight", None)
+    if embedding is not None:
+        # Both are the same numbers, wherever both are there.
+        made.setdefault(
+            "shared.weight", Planned("shared.weight", embedding.values, embedding.dtype)
+        )
+    shapes = _shapes(made)
+    block = "encoder.block.0.layer"
+    bias = "layer.0.SelfAttention.relative_attention_bias"
+    gated = shapes.has(f"{block}.1.DenseReluDense.wi_0")
+    wide = "wi_0" if gated else "wi"
+    number = shapes.extent(f"encoder.block.0.{bias}.weight", 1)
+    width = shapes.extent("shared.weight", 1)
+    config = {
+        "vocab_size": shapes.extent("shared.weight"),
+        "d_model": width,
+        "d_kv": max(1, shapes.extent(f"{block}.0.SelfAttention.q.weight") // number),
+        "d_ff": shapes.extent(f"{block}.1.DenseReluDense.{wide}.weight"),
+        "num_layers": shapes.number_of("encoder.block"),
+        "num_heads": number,
+        "relative_attention_num_buckets": shapes.extent(f"encoder.block.0.{bias}.weight"),
+        "relative_attention_max_distance": 128,
+        "layer_norm_epsilon": 1e-6,
+        "dropout_rate": 0.0,
+        "feed_forward_proj": "gated-gelu" if gated else "relu",
+        "is_encoder_decoder": False,
+        "use_cache": False,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+    }
+    in_each = shapes.has(f"encoder.block.1.{bias}")
+    return Encoder(
+        "UMT5EncoderModel" if in_each else "T5EncoderModel", config, tuple(made.values()), width
+    )
+
+
+def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
+    """Qwen 3 or Gemma 2, of which the last layer's numbers are read, not the words."""
+    inner = {name.removeprefix("model."): one for name, one in tensors.items()}
+    made = {
+        name: Planned(name, one.values, one.dtype)
+        for name, one in inner.items()
+        if name.startswith(("layers.", "embed_tokens.", "norm."))
+    }
+    shapes = _shapes(made)
+    is_gemma = shapes.has("layers.0.post_feedforward_layernorm")
+    normed = shapes.has("layers.0.self_attn.q_norm")
+    if is_gemma == normed:
+        raise FormatError("it is a language model of another kind", hint="")
+    head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEAD_OF_GEMMA
+    width = shapes.extent("embed_tokens.weight", 1)
+    config = {
+        "vocab_size": shapes.extent("embed_tokens.weight"),
+        "hidden_size": width,
+        "intermediate_size": shapes.extent("layers.0.mlp.gate_proj.weight"),
+        "num_hidden_layers": shapes.number_of("layers"),
+        "num_attention_heads": max(1, shapes.extent("layers.0.self_attn.q_proj.weight") // head),
+        "num_key_value_heads": max(1, shapes.extent("layers.0.self_attn.k_proj.weight") // head),
+        "head_dim": head,
+        "rms_norm_eps": 1e-6,
+        "use_cache": False,
+        **(_GEMMA_2 if is_gemma else _QWEN_3),
+    }
+    return Encoder("Gemma2Model" if is_gemma else "Qwen3Model", config, tuple(made.values()), width)
+
+
+_HEAD_OF_GEMMA = 256
+_QWEN_3: Mapping[str, Any] = {
+    "max_position_embeddings": 40960,
+    "rope_theta": 1_000_000.0,
+    "pad_token_id": None,
+    "tie_word_embeddings": True,
+}
+_GEMMA_2: Mapping[str, Any] = {
+    "max_position_embeddings": 8192,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+    "attn_logit_softcapping": 50.0,
+    "final_logit_softcapping": 30.0,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "rope_theta": 10_000.0,
+}
+
+
+def _shapes(tensors: Mapping[str, Planned]) -> PartShapes:
+    return PartShapes({name: one.values.shape for name, one in tensors.items()})
+
+
+def _usual_type(tensors: Mapping[str, Planned]) -> str:
+    """Of the weights; F32 where they are in a type that has no one."""
+    types = [one.values.dtype for one in tensors.values() if one.values.dtype in _ONES]
+    return max(set(types), key=types.count, default="F32")
+
+
+_ONES = {
+    "F32": b"\x00\x00\x80\x3f",
+    "F16": b"\x00\x3c",
+    "BF16": b"\x80\x3f",
+    "F8_E4M3": b"\x38",
+    "F8_E5M2": b"\x3c",
+}
+"""The number one, little-endian."""
+
+
+class UnitMatrix(Values):
+    """Ones on the diagonal, zeros elsewhere.
+
+    :param width: rows and columns.
+    :param dtype: a floating-point type.
+    """
+
+    def __init__(self, width: int, dtype: str) -> None:
+        self.dtype = dtype
+        self.shape = (width, width)
+        self._one = _ONES[dtype]
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """All rows, some at a time."""
+        width, size = self.shape[0], len(self._one)
+        step = max(1, PIECE // (width * size))
+        for start in range(0, width, step):
+            stop = min(start + step, width)
+            rows = bytearray((stop - start) * width * size)
+            for row in range(start, stop):
+                place = ((row - start) * width + row) * size
+                rows[place : place + size] = self._one
+            yield bytes(rows)

@@ -1,0 +1,55 @@
+"""Torch, diffusers and transformers: imported late, offline, and told to be silent."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import warnings
+from typing import Any
+
+from modelhub.errors import MissingExtra
+
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "YES",
+}
+_NAMES = ("torch", "diffusers", "transformers")
+
+
+@functools.cache
+def library(name: str) -> Any:
+    """One of the libraries of the extra ``render``; no hub is asked, no bar is drawn.
+
+    :raises MissingExtra: it is not installed.
+    """
+    if name not in _NAMES:
+        raise ValueError(name)
+    os.environ.update(_OFFLINE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtra(
+            f"rendering needs {name}, which cannot be imported: {error}",
+            hint="run `pip install 'modelhub[render]'`",
+        ) from error
+    _silence(name, found)
+    return found
+
+
+def _silence(name: str, found: Any) -> None:
+    if name == "diffusers":
+        found.utils.logging.set_verbosity_error()
+        found.utils.logging.disable_progress_bar()
+    elif name == "transformers":
+        found.logging.set_verbosity_error()
+        found.logging.disable_progress_bar()
+
+
+def versions() -> dict[str, str]:
+    """Of all three, as records keep them."""
+    return {name: str(library(name).__version__) for name in _NAMES}

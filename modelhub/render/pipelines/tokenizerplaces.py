@@ -1,0 +1,61 @@
+"""Where the tokenizers are that do not come with modelhub: given, or beside a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelhub.errors import CannotRender
+
+_VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json")
+"""One of these is in every folder of a tokenizer."""
+_MOST_BYTES = 256 << 20
+"""Of a file of a tokenizer; the largest published one has 34 MB."""
+_LEVELS = 3
+"""A folder may be that of a pipeline, of one of its parts, or a part's file may be given."""
+
+
+def tokenizer_beside(name: str, paths: Iterable[str]) -> Path | None:
+    """The tokenizer's folder in a folder of diffusers that one of these paths is, or is in.
+
+    :param name: of the folder: ``tokenizer_2``.
+    :param paths: of the model and its parts.
+    """
+    for path in paths:
+        place = Path(path)
+        for folder in (place, *place.parents)[:_LEVELS]:
+            if (folder / "model_index.json").is_file() and _is_tokenizer(folder / name):
+                return folder / name
+    return None
+
+
+def tokenizer_place(name: str, path: str) -> Path:
+    """Where a tokenizer is that was given.
+
+    :param name: of the part: ``tokenizer_2``.
+    :param path: its folder, its ``tokenizer.json``, or a folder of diffusers that has it.
+    :raises CannotRender: none is there.
+    """
+    place = Path(path)
+    if place.is_dir() and _is_tokenizer(place / name):
+        place = place / name
+    elif place.name in _VOCABULARIES and place.name != "tokenizer.json":
+        # Such a file is read with what lies beside it.
+        place = place.parent
+    if not (_is_tokenizer(place) or (place.suffix == ".json" and _is_small(place))):
+        raise CannotRender(
+            f"{path}, given as {name}, is no tokenizer",
+            hint="give the folder with its tokenizer.json, or that file",
+        )
+    return place
+
+
+def _is_tokenizer(folder: Path) -> bool:
+    return any(_is_small(folder / name) for name in _VOCABULARIES)
+
+
+def _is_small(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size <= _MOST_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,70 @@
+"""Tokenizers: CLIP's of the files that come with modelhub, others of folders."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelhub.errors import CannotRender
+from modelhub.formats.diffusers_config import tokenizer_files
+from modelhub.render.pipelines.libraries import library
+
+
+def clip_tokenizer(settings: Mapping[str, Any]) -> Any:
+    """The tokenizer with these settings; the same object each time, so leave it as it is.
+
+    :param settings: of its ``tokenizer_config.json``.
+    """
+    return _made(json.dumps(settings, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=4)
+def _made(settings: str) -> Any:
+    # Only of a folder do all versions of transformers make it alike.
+    with tempfile.TemporaryDirectory(prefix="modelhub-tokenizer-") as name:
+        folder = Path(name)
+        for file, data in tokenizer_files().items():
+            (folder / file).write_bytes(data)
+        (folder / "tokenizer_config.json").write_text(settings, encoding="utf-8")
+        kind = library("transformers").CLIPTokenizer
+        return kind.from_pretrained(name, local_files_only=True)
+
+
+def tokenizer_of_folder(folder: Path) -> Any:
+    """Any tokenizer that lies in a folder; never one of a hub, and never code from the folder."""
+    kind = library("transformers").AutoTokenizer
+    return kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+_SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im_end|>", "<eos>")}
+"""Words of T5, Qwen and Gemma: a ``tokenizer.json`` alone does not tell what they are for."""
+
+
+def tokenizer_at(place: Path) -> Any:
+    """The tokenizer of a folder, or of a ``tokenizer.json`` alone.
+
+    :raises CannotRender: transformers can make none of it.
+    """
+    try:
+        return tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+    except Exception as error:  # transformers raises whatever its parsers do
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CannotRender(
+            f"{place}: no tokenizer can be made of it: {lines[0][:200]}",
+            hint="give a folder with tokenizer.json and tokenizer_config.json",
+        ) from error
+
+
+def _of_file(path: Path) -> Any:
+    made = library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
+    known = made.get_vocab()
+    special = {
+        name: next((word for word in words if word in known), None)
+        for name, words in _SPECIAL.items()
+    }
+    made.add_special_tokens({name: word for name, word in special.items() if word is not None})
+    return made

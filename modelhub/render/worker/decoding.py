@@ -1,0 +1,85 @@
+"""From latents to a picture, keeping the numbers that are none so that they can be told."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+def unpacked(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Latents as the VAE takes them: 1 x channels x height x width.
+
+    Transformers compute on rows of patches; their pipelines have the way back, ``_unpack_latents``
+    (`huggingface/diffusers src/diffusers/pipelines/flux/pipeline_flux.py`).
+
+    :param width: of the picture in pixels; `height` the same.
+    """
+    if latents.ndim != 3:
+        return latents
+    unpacked: torch.Tensor = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
+    return unpacked
+
+
+def decode(vae: Any, latents: torch.Tensor) -> NDArray[np.float32]:
+    """The picture, height x width x 3, from 0 to 1; NaN stays NaN.
+
+    The scaling is that of the pipelines (`huggingface/diffusers src/diffusers/pipelines`): by
+    ``scaling_factor``, moved by ``shift_factor`` or by ``latents_mean`` and ``latents_std`` where
+    the VAE has them.
+
+    :param vae: an ``AutoencoderKL``, or one of video of whose frames the first is taken.
+    :param latents: 1 x channels [x frames] x height x width.
+    """
+    import torch
+
+    with torch.no_grad():
+        scaled = unscaled(vae, latents).to(_dtype_of(vae))
+        image = vae.decode(scaled, return_dict=False)[0]
+        if image.ndim == 5:
+            image = image[:, :, 0]
+        values = (image * 0.5 + 0.5).clamp(0, 1)[0].permute(1, 2, 0)
+    pixels: NDArray[np.float32] = values.to("cpu", torch.float32).numpy()
+    return pixels
+
+
+def unscaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """The latents in the VAE's own scale."""
+    import torch
+
+    config = vae.config
+    mean, spread = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    scaling = getattr(config, "scaling_factor", None) or 1.0
+    if mean is not None and spread is not None:
+        shape = (1, -1, *(1 for _ in range(latents.ndim - 2)))
+        means, spreads = (
+            torch.tensor(one, device=latents.device, dtype=latents.dtype).view(shape)
+            for one in (mean, spread)
+        )
+        return latents * spreads / scaling + means
+    unscaled: torch.Tensor = latents / scaling
+    shift = getattr(config, "shift_factor", None)
+    return unscaled if shift is None else unscaled + shift
+
+
+def png_of(pixels: NDArray[np.float32]) -> bytes:
+    """The picture as PNG in 8 bits a channel, without metadata; NaN becomes black.
+
+    Rounded as diffusers does (``VaeImageProcessor.numpy_to_pil``).
+    """
+    import numpy as np
+    from PIL import Image
+
+    whole = np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0)
+    written = io.BytesIO()
+    Image.fromarray((whole * 255).round().astype(np.uint8)).save(written, "png", compress_level=4)
+    return written.getvalue()
+
+
+def _dtype_of(module: Any) -> torch.dtype:
+    dtype: torch.dtype = next(module.parameters()).dtype
+    return dtype

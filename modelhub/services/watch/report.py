@@ -1,0 +1,28 @@
+"""What a watch tells while it runs, besides what happens to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from modelhub.services.index.report import Happening
+
+
+class Watching(NamedTuple):
+    """A root is watched from now on."""
+
+    root: Path
+    native: bool
+    """By the system's notifications; else it is compared every so many seconds."""
+    reason: str
+    """Why this way, for people."""
+
+
+class Remark(NamedTuple):
+    """Something else that the user should know."""
+
+    text: str
+    warning: bool = False
+
+
+Told: TypeAlias = Happening | Watching | Remark
