@@ -6,12 +6,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from modelhub.demo.hub import DemoHub
 
 # Tests run beside each other, one a core: threads that wait for each other in spinning loops, of
 # torch and of what the tests start, would take a tiny picture from a tenth of a second to ten.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example is late on a busy machine. CI tries the same ones each time, so that what fails there
+# can be done again; at a desk they are new ones each time, so that more is found.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
+)
+hypothesis_settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

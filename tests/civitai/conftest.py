@@ -9,16 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from modelhub.civitai.client import CivitaiClient
 from modelhub.config import Config
 from modelhub.config.settings import Civitai
 from modelhub.demo.hub import DemoHub
-
-# Time limits of single examples measure how busy the machine is, not the code.
-hypothesis_settings.register_profile("any machine", deadline=None)
-hypothesis_settings.load_profile("any machine")
 
 
 @dataclass

@@ -21,6 +21,7 @@ from modelhub.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from tests.patience import SOON
 
 from .conftest import Connect, Reply, ScriptedServer, Seen
 
@@ -108,7 +109,7 @@ def test_the_server_is_given_the_time_that_it_asks_for(
     started = time.monotonic()
     with connect(server.url) as client:
         assert client.model(1).value.id == 1
-    assert 0.95 <= time.monotonic() - started < 5
+    assert 0.95 <= time.monotonic() - started < SOON
 
 
 def test_a_wait_longer_than_we_allow_is_not_begun(hub: DemoHub, connect: Connect) -> None:
@@ -119,7 +120,7 @@ def test_a_wait_longer_than_we_allow_is_not_begun(hub: DemoHub, connect: Connect
         pytest.raises(RateLimited, match="wait for 60 minutes"),
     ):
         client.enums()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SOON
     assert len(hub.requests) == 1
 
 
@@ -137,16 +138,16 @@ def test_a_rate_limit_without_a_time_is_tried_a_few_times(
 
 def test_when_one_client_is_asked_to_wait_all_do(server: ScriptedServer, connect: Connect) -> None:
     server.script(Reply(429, b"{}", {"Retry-After": "1"}), Reply())
-    first, second = connect(server.url), connect(server.url)
+    told = threading.Event()
+    first = connect(server.url, on_wait=lambda seconds, why: told.set())
+    second = connect(server.url)
+    started = time.monotonic()
     thread = threading.Thread(target=first.enums)
     thread.start()
-    while not server.seen:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    started = time.monotonic()
+    assert told.wait(SOON)
     second.enums()
+    assert time.monotonic() - started >= 0.95
     thread.join()
-    assert time.monotonic() - started > 0.7
 
 
 def test_all_clients_and_threads_together_keep_the_pace(
@@ -205,7 +206,7 @@ def test_a_silent_server_is_unreachable(hub: DemoHub, connect: Connect) -> None:
     release = threading.Event()
 
     def silent(seen: Seen) -> Reply:
-        release.wait(10)
+        release.wait(60)
         return Reply()
 
     server.answer = silent
@@ -249,7 +250,7 @@ def test_cancelling_ends_a_request_that_the_server_leaves_hanging(
 
     def hanging(seen: Seen) -> Reply:
         cancel.set()
-        release.wait(10)
+        release.wait(60)
         return Reply()
 
     server.answer = hanging
@@ -257,8 +258,9 @@ def test_cancelling_ends_a_request_that_the_server_leaves_hanging(
     started = time.monotonic()
     with pytest.raises(Cancelled):
         client.enums()
-    assert time.monotonic() - started < 1
+    ended = time.monotonic()
     release.set()
+    assert ended - started < SOON
 
 
 def test_cancelling_ends_a_wait_for_another_try(hub: DemoHub, connect: Connect) -> None:
@@ -268,7 +270,7 @@ def test_cancelling_ends_a_wait_for_another_try(hub: DemoHub, connect: Connect) 
     started = time.monotonic()
     with pytest.raises(Cancelled):
         client.enums()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON
     with pytest.raises(Cancelled):
         client.versions_by_hashes(sha256(b"%d" % number) for number in range(300))
 

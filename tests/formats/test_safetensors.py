@@ -25,6 +25,7 @@ from modelhub.formats.safetensors import (
 from modelhub.formats.safetensors_json import decode_strictly
 from modelhub.formats.tensors import FileFormat, Header, Tensor
 from tests.formats.written import around, safetensors_file, safetensors_header
+from tests.patience import SOON
 
 LORA = {
     "lora_unet_down.lora_down.weight": ("F16", (16, 320)),
@@ -223,7 +224,7 @@ def test_a_million_tensors_are_refused_at_once() -> None:
     text = b"{" + b",".join(one % number for number in range(1_000_000)) + b"}"
     began = time.perf_counter()
     assert f"{MAX_TENSORS:,} tensors" in refused(around(text)).message
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_huge_header_is_answered_soon_and_within_bounded_memory(text: bytes) -
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     data = around(text)
     we_accept(data)
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 2 * SOON
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 900 << 10
 
@@ -254,7 +255,7 @@ def test_huge_numbers_of_dimensions_cost_no_time() -> None:
     text = b'{"a":{"dtype":"U8","shape":[' + shape + b'],"data_offsets":[0,1]}}'
     began = time.perf_counter()
     assert "overflows" in refused(around(text, b"0")).message
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < SOON
 
 
 names = st.text(st.characters(codec="utf-8"), max_size=12).filter(lambda n: n != "__metadata__")

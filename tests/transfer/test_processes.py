@@ -14,6 +14,8 @@ from modelhub.demo.hub import DemoHub, Fault
 from modelhub.errors import Cancelled
 from modelhub.progress import Notice, Stage, StageEntered
 from modelhub.transfer import AlreadyThere, Downloaded, commit, download, release
+from tests.partials import kept
+from tests.patience import wait_until
 
 from .test_resume import downloading
 from .tools import MIB, Client
@@ -43,8 +45,7 @@ def test_a_waiting_download_goes_on_when_the_other_process_is_killed(
     one = client(12 * MIB)
     hub.faults.add(Fault(kind="slow", rate=4 * MIB, times=None))
     with downloading(one, connections=1) as process:
-        while hub.bytes_sent() < 4 * MIB:
-            pass
+        wait_until(lambda: kept(one.folder) >= 2 * MIB)
         threading.Timer(0.3, process.kill).start()
         done = one.fetch()
     assert done.resumed_bytes > 0
@@ -95,7 +96,12 @@ def test_waiting_can_be_cancelled(client: Make, hub: DemoHub) -> None:
     with downloading(one):
         while not hub.requests:
             pass
-        threading.Timer(0.2, one.cancel.set).start()
+
+        def stop() -> None:
+            wait_until(lambda: len(one.events) >= 2)
+            one.cancel.set()
+
+        threading.Thread(target=stop).start()
         with pytest.raises(Cancelled):
             one.fetch()
     assert [type(event) for event in one.events] == [StageEntered, Notice]

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,8 @@ from modelhub.demo.hub import DemoHub, Fault
 from modelhub.errors import Cancelled
 from modelhub.transfer import download, release
 from modelhub.transfer import journal as journals
+from tests.partials import kept
+from tests.patience import wait_until
 
 from .tools import MIB, Client, noise, sha256
 
@@ -65,12 +66,11 @@ def downloading(one: Client, connections: int = 4) -> Iterator[subprocess.Popen[
             process.kill()
 
 
-def part_fetched(one: Client, hub: DemoHub, after: int = 9 * MIB) -> None:
+def part_fetched(one: Client, hub: DemoHub, after: int = 6 * MIB) -> None:
     """Leave a part of the file behind, as a killed process would."""
     fault = hub.faults.add(Fault(kind="slow", rate=20 * MIB, times=None))
     with downloading(one, connections=1) as process:
-        while hub.bytes_sent() < after:
-            time.sleep(0.01)
+        wait_until(lambda: kept(one.folder) >= after)
         process.send_signal(signal.SIGKILL)
     hub.faults.remove(fault.id)
     hub.forget_requests()

@@ -17,6 +17,7 @@ from modelhub.formats.identify.parts import MOST_PARTS, Role, parts_of
 from modelhub.formats.identify.rules import diffusion, image_encoders, text_encoders, vaes
 from modelhub.formats.identity import Identity, ModelKind
 from modelhub.formats.tensors import FileFormat, Header, Tensor
+from tests.patience import SOON
 
 from .layouts import EMA_COUNTERS, SCHEDULE, SD1, SDXL, header, listed, names
 
@@ -158,7 +159,7 @@ def test_a_file_of_endless_parts_is_answered_in_time_and_briefly() -> None:
     assert len(parts_of(tensors)) == MOST_PARTS + 1
     began = time.perf_counter()
     found = identify(Header(format=FileFormat.SAFETENSORS, tensors=tensors))
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < SOON
     assert found.kind is None
     assert all(len(one.because) < 1_000 for one in found.evidence)
 
