@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row, case, delete, select, update
 
-from modelhub.catalog.recording import put_blob
+from modelhub.catalog.recording import put_blob, says_nothing_new
 from modelhub.catalog.records import BlobRecord, Found
 from modelhub.catalog.rows import FileState
 from modelhub.catalog.scanrows import Hashed, Waiting
@@ -59,7 +59,7 @@ def record_same_content(store: Store, file_id: int, blob_id: int, size: int, mti
         there = select(blobs.c.id).where(blobs.c.id == blob_id, blobs.c.size == size)
         if known is None or writer.connection.scalar(there) is None:
             return False
-        _put(writer, file_id, known, blob_id, known.fault)
+        _put(writer, file_id, known, blob_id, known.fault, new_facts=False)
         return True
 
 
@@ -88,7 +88,9 @@ def _record(writer: Writer, now: datetime, hashed: Hashed) -> bool:
     blob = hashed.blob
     if known.facts is not None:
         blob = _completed(blob, _FOUND.decode(known.facts), known.header, known.scan)
-    _put(writer, hashed.file_id, known, put_blob(writer, now, blob), hashed.fault)
+    new_facts = not says_nothing_new(writer, blob)
+    blob_id = put_blob(writer, now, blob)
+    _put(writer, hashed.file_id, known, blob_id, hashed.fault, new_facts=new_facts)
     return True
 
 
@@ -98,6 +100,8 @@ def _put(
     known: Row[*tuple[Any, ...]],
     blob_id: int,
     fault: str | None,
+    *,
+    new_facts: bool,
 ) -> None:
     """Give a file its content, which keeps from now on what was found in the file."""
     writer.connection.execute(
@@ -114,7 +118,12 @@ def _put(
     if known.facts is not None:
         writer.connection.execute(delete(findings).where(findings.c.file_id == file_id))
     writer.files_changed([file_id])
-    writer.blobs_changed({one for one in (blob_id, known.blob_id) if one is not None})
+    if known.blob_id is not None and known.blob_id != blob_id:
+        writer.blobs_changed([known.blob_id])
+    if new_facts:
+        writer.blobs_changed([blob_id])
+    else:
+        writer.copies_grew([blob_id])
 
 
 def _completed(blob: BlobRecord, found: Found, header: str | None, scan: str | None) -> BlobRecord:

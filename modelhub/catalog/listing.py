@@ -6,11 +6,11 @@ concerned. A shard or part of a model has no listing of its own: the model's fir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
 from modelhub.catalog.batching import batches
 from modelhub.catalog.describing import (
@@ -48,19 +48,45 @@ _FOUND = msgspec.json.Decoder(Found)
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 
 
-def refresh(writer: Writer, full_text: FullText, files: set[int], of_blobs: set[int]) -> None:
-    """Make the listings of `files`, and of all files with the contents `of_blobs`, anew."""
+def refresh(
+    writer: Writer, full_text: FullText, files: set[int], of_blobs: set[int], copied: set[int]
+) -> None:
+    """Make the listings of `files`, and of all files with the contents `of_blobs`, anew.
+
+    :param copied: contents that have more files than before, of which the others are told.
+    """
     connection = writer.connection
-    wanted = set(files)
+    wanted = files | _copied_first(connection, copied - of_blobs)
     for batch in batches(of_blobs):
-        wanted.update(
-            connection.scalars(select(local_files.c.id).where(local_files.c.blob_id.in_(batch)))
-        )
+        wanted.update(connection.scalars(_files_of(batch)))
     of_parts: set[int] = set()
     for batch in batches(wanted):
         of_parts |= _refresh(writer, full_text, batch)
     for batch in batches(of_parts - wanted):
         _refresh(writer, full_text, batch)
+    for blob, number in _copies(connection, copied - of_blobs).items():
+        connection.execute(
+            update(listings)
+            .where(listings.c.id.in_(_files_of([blob])), listings.c.copies != number)
+            .values(copies=number)
+        )
+
+
+def _copied_first(connection: Connection, copied: set[int]) -> set[int]:
+    """The files whose listings say that they are the only ones with one of these contents.
+
+    That one has copies is indexed; how many there are is a number in its row. So the thousandth
+    copy of a file does not have the words of all others indexed again.
+    """
+    found: set[int] = set()
+    for batch in batches(copied):
+        alone = listings.c.id.in_(_files_of(batch)) & (listings.c.copies <= 1)
+        found.update(connection.scalars(select(listings.c.id).where(alone)))
+    return found
+
+
+def _files_of(of_blobs: Sequence[int]) -> Select[tuple[int]]:
+    return select(local_files.c.id).where(local_files.c.blob_id.in_(of_blobs))
 
 
 def _refresh(writer: Writer, full_text: FullText, ids: Sequence[int]) -> set[int]:
@@ -178,7 +204,7 @@ def _publication(row: Row[*tuple[Any, ...]]) -> PublishedView:
     return PublishedView(**{name: getattr(row, name) for name in PublishedView.__struct_fields__})
 
 
-def _copies(connection: Connection, of_blobs: Sequence[int]) -> dict[int, int]:
+def _copies(connection: Connection, of_blobs: Collection[int]) -> dict[int, int]:
     """How many files of each content are on disk."""
     present = local_files.c.state != FileState.MISSING.value
     rows = connection.execute(

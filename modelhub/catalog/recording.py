@@ -146,9 +146,35 @@ def put_blob(writer: Writer, now: datetime, blob: BlobRecord) -> int:
 
     :raises ValueError: its SHA256 is none.
     """
+    row = _row_of(blob)
+    known = upsert(
+        writer,
+        blobs,
+        ("sha256",),
+        {**row, "added_at": now},
+        fixed=("added_at",),
+        returning=("id", "sha256", "blake3"),
+    ).one()
+    if blob.header is not None:
+        upsert(writer, blob_headers, ("blob_id",), {"blob_id": known.id, "header": blob.header})
+    put_scan(writer, known.id, blob.pickle_verdict, blob.scanner, blob.scan)
+    link_publications(writer, known.id, known.sha256, known.blake3)
+    return int(known.id)
+
+
+def says_nothing_new(writer: Writer, blob: BlobRecord) -> bool:
+    """Whether the catalog knows the content, and all that is told of it here."""
+    told = {name: value for name, value in _row_of(blob).items() if value is not None}
+    known = writer.connection.execute(
+        select(*(blobs.c[name] for name in told)).where(blobs.c.sha256 == told["sha256"])
+    ).first()
+    return known is not None and known._asdict() == told
+
+
+def _row_of(blob: BlobRecord) -> dict[str, Any]:
     if not _SHA256.fullmatch(blob.sha256):
         raise ValueError(f"not a SHA256: {blob.sha256!r}")
-    row = {
+    return {
         "sha256": blob.sha256.upper(),
         **{name: upper(getattr(blob, name)) for name in ("blake3", "crc32", "autov1", "autov3")},
         "size": blob.size,
@@ -169,19 +195,6 @@ def put_blob(writer: Writer, now: datetime, blob: BlobRecord) -> int:
         "guessed": blob.guessed if blob.kind is not None else None,
         "trained_words": json_text(blob.trigger_words) if blob.trigger_words else None,
     }
-    known = upsert(
-        writer,
-        blobs,
-        ("sha256",),
-        {**row, "added_at": now},
-        fixed=("added_at",),
-        returning=("id", "sha256", "blake3"),
-    ).one()
-    if blob.header is not None:
-        upsert(writer, blob_headers, ("blob_id",), {"blob_id": known.id, "header": blob.header})
-    put_scan(writer, known.id, blob.pickle_verdict, blob.scanner, blob.scan)
-    link_publications(writer, known.id, known.sha256, known.blake3)
-    return int(known.id)
 
 
 def record_blob(store: Store, now: datetime, blob: BlobRecord) -> None:

@@ -49,6 +49,7 @@ class Writer:
         self._full_text = full_text
         self._files: set[int] = set()
         self._blobs: set[int] = set()
+        self._copied: set[int] = set()
 
     def insert(self, table: Table) -> SqliteInsert | PostgresInsert:
         """An INSERT of this database's kind, which knows ON CONFLICT."""
@@ -64,15 +65,19 @@ class Writer:
         """Have the listings of all files with these contents made anew."""
         self._blobs.update(ids)
 
+    def copies_grew(self, ids: Iterable[int]) -> None:
+        """Have it known that there are more files with these contents, and nothing else new."""
+        self._copied.update(ids)
+
     def flush(self) -> None:
         """Make the stale listings anew now."""
-        if not self._files and not self._blobs:
+        if not self._files and not self._blobs and not self._copied:
             return
         from modelhub.catalog.listing import refresh
 
-        files, blobs = self._files, self._blobs
-        self._files, self._blobs = set(), set()
-        refresh(self, self._full_text, files, blobs)
+        files, blobs, copied = self._files, self._blobs, self._copied
+        self._files, self._blobs, self._copied = set(), set(), set()
+        refresh(self, self._full_text, files, blobs, copied)
 
 
 class Store:

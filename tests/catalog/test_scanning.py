@@ -312,3 +312,36 @@ def test_a_pulled_file_is_what_the_pull_says_not_what_a_scan_found_before(
 def test_a_file_given_twice_is_recorded_once(catalog: Catalog, root: int) -> None:
     scan(catalog, root, scanned("a.pt", size=1), scanned("a.pt", size=2))
     assert [one.size for one in catalog.known_files(root)] == [2]
+
+
+def test_every_copy_knows_how_many_there_are_however_they_came(
+    catalog: Catalog, root: int, shelf: Shelf
+) -> None:
+    def take(*names: str) -> None:
+        scan(catalog, root, *(scanned(name, inode=None, found=LORA) for name in names))
+        files = known(catalog, root)
+        one_by_one = [(files[name], blob("x")) for name in names]
+        catalog.record_hashed_many(
+            [Hashed(file.id, file.size, file.mtime_ns, content) for file, content in one_by_one]
+        )
+
+    names: list[str] = []
+    for more in (["a.pt"], ["b.pt", "c.pt"], ["d.pt"], ["e.pt", "f.pt"]):
+        take(*more)
+        names += more
+        assert [row_of(catalog, name).copies for name in names] == [len(names)] * len(names)
+        assert shelf.found("dup:yes") == (set(names) if len(names) > 1 else set())
+    assert catalog.check(thorough=True).ok
+
+
+def test_what_is_new_about_a_content_reaches_all_its_copies(
+    catalog: Catalog, root: int, shelf: Shelf
+) -> None:
+    scan(catalog, root, *(scanned(name, inode=None) for name in ("a.pt", "b.pt", "c.pt")))
+    files = known(catalog, root)
+    for name in ("a.pt", "b.pt"):
+        assert hashed(catalog, files[name], "x")
+    assert shelf.found("type:lora") == set()
+    scan(catalog, root, scanned("c.pt", inode=None, mtime_ns=6, found=LORA))
+    assert hashed(catalog, known(catalog, root)["c.pt"], "x")
+    assert shelf.found("type:lora") == {"a.pt", "b.pt", "c.pt"}

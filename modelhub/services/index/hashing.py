@@ -231,6 +231,7 @@ class _Hasher:
             if not done:
                 continue
             self.hashed += 1
+            self._failed.discard(one.id)
             known.append(one.file)
             if one.fault is not None and hashed.fault is None:
                 self.readable.append(one)
