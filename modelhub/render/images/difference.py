@@ -89,10 +89,17 @@ class Difference:
 
     @cached_property
     def picture(self) -> bytes:
-        """The differences, amplified, as a heat map with its scale below: a PNG."""
-        from modelhub.render.images.heat import heat_map_with_scale
+        """The differences, amplified, as a heat map with its colours below: a PNG."""
+        from modelhub.render.images.heat import heat_map_with_bar
 
-        return heat_map_with_scale(self.pixels)
+        return heat_map_with_bar(self.pixels)
+
+    @property
+    def scale(self) -> str:
+        """What the colours of the picture mean: ``black is 0, white is 3 of 255 (×64)``."""
+        from modelhub.render.images.heat import scale_of
+
+        return scale_of(self.pixels)
 
 
 def compare(one: bytes, other: bytes) -> Difference:

@@ -1,10 +1,9 @@
-"""Differences too small to be seen, drawn: amplified, coloured, with their scale below."""
+"""Differences too small to be seen, drawn: amplified, coloured, with their colours below."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelhub.render.images.lettering import lettering, write
 from modelhub.render.images.pictures import png_of, require_pillow
 
 if TYPE_CHECKING:
@@ -33,21 +32,21 @@ def amplification(largest: int) -> int:
     return times
 
 
-def heat_map_with_scale(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of `pixels` (height x width, differences of 255), with a scale bar below."""
+def heat_map_with_bar(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of `pixels` (height x width, differences of 255), with a bar of the colours below.
+
+    What they mean is not written into it: a small picture is enlarged, and its letters with it.
+    """
     heat = _coloured(pixels)
     import numpy as np
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     height, width = pixels.shape
-    size = max(9, min(24, width // 20))
-    words = lettering(scale_of(pixels), size, max(width - 8, size), most_lines=4)
-    bar = max(4, size // 2)
-    whole = Image.new("RGB", (width, height + bar + words.height + 8), "white")
+    bar = max(4, width // 40)
+    whole = Image.new("RGB", (width, height + bar + 2), "white")
     whole.paste(heat, (0, 0))
     scale = np.linspace(0, 255, width).astype(np.uint8)
     whole.paste(Image.fromarray(np.repeat(colours()[scale][None], bar, axis=0)), (0, height + 2))
-    write(ImageDraw.Draw(whole), words, (4, height + bar + 4))
     return png_of(whole)
 
 

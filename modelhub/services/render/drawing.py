@@ -115,7 +115,8 @@ def _compared(row: Sequence[Cell], others: list[int], reference: int) -> list[Di
 def _difference_cell(found: Difference | None) -> Cell:
     if found is None:
         return Cell(failure="nothing to compare: a picture is missing")
-    return Cell(found.picture, caption=found.sentence)
+    scale = f"; {found.scale}" if found.max_difference else ""
+    return Cell(found.picture, caption=f"{found.sentence}{scale}")
 
 
 def _figures(

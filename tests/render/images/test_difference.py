@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modelhub.errors import FormatError, UsageError
 from modelhub.render.images.difference import Verdict, compare, difference_of
-from modelhub.render.images.heat import amplification, colours, heat_map_with_scale
+from modelhub.render.images.heat import amplification, colours, heat_map_with_bar
 from tests.render.images.scenes import noisy, opened, png, scene
 
 Pixels = NDArray[np.uint8]
@@ -124,7 +124,7 @@ def test_a_picture_of_a_billion_pixels_is_refused_by_its_header() -> None:
 def test_the_heat_map_is_dark_where_nothing_differs_and_bright_where_most_does() -> None:
     pixels = np.zeros((40, 50), np.uint8)
     pixels[3, 4], pixels[5, 6] = 3, 1
-    drawn = opened(heat_map_with_scale(pixels))
+    drawn = opened(heat_map_with_bar(pixels))
     assert drawn.shape[0] > 40, "the scale is below"
     assert drawn.shape[1:] == (50, 3)
     assert drawn[0, 0].tolist() == [0, 0, 0]
