@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,10 @@ from modelhub.demo.hub import DemoHub
 # Tests run beside each other, one a core: threads that wait for each other in spinning loops, of
 # torch and of what the tests start, would take a tiny picture from a tenth of a second to ten.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and what they start as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No example is late on a busy machine. CI tries the same ones each time, so that what fails there
 # can be done again; at a desk they are new ones each time, so that more is found.
