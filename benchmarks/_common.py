@@ -19,6 +19,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 MIB = 1 << 20
 
+# As for its users: what is imported was compiled once, and not by each process anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 OURS = """
 import sys, threading
 from pathlib import Path

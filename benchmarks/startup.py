@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+import _common  # noqa: F401 (compiled modules, as a user has them)
+
 BOUND_MS = 80.0
 FORBIDDEN = ("httpx", "rich.progress", "alembic", "torch", "textual", "numpy", "sqlalchemy")
 LIGHT = (["--version"], ["--help"], ["config", "show"])
