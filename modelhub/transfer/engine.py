@@ -47,8 +47,9 @@ def download(
     fetched stays for the next call; content that is proven wrong is removed.
 
     :param config: for the network: proxy and certificates.
-    :param recheck: called after another process was waited for: the finished file, if that one
-        has put it in place meanwhile.
+    :param recheck: called once nobody else can be fetching it: the finished file, if another
+        process has put it in place meanwhile. That may be so without a wait: it may have ended
+        between the caller's look and ours.
     :raises VerificationError: it is not what was published.
     :raises NetworkError: it could not be fetched.
     :raises AccessError: the link source or the storage refuses.
@@ -59,10 +60,10 @@ def download(
     with disk_errors(request.folder):
         request.folder.mkdir(parents=True, exist_ok=True)
     paths = PartialPaths.of(request.folder, request.partial_name)
-    waited = hold(paths, request.task, listener, cancel)
+    hold(paths, request.task, listener, cancel)
     kept = False
     try:
-        there = recheck() if waited and recheck is not None else None
+        there = recheck() if recheck is not None else None
         if there is not None:
             return AlreadyThere(there)
         done = _download(request, settings, config, Notices(request.task, listener), cancel, began)

@@ -44,8 +44,8 @@ def _try(paths: PartialPaths) -> bool:
         return True
 
 
-def hold(paths: PartialPaths, task: str, listener: Listener, cancel: threading.Event) -> bool:
-    """Take the lock, waiting for it if need be; whether it had to be waited for.
+def hold(paths: PartialPaths, task: str, listener: Listener, cancel: threading.Event) -> None:
+    """Take the lock, waiting for it if need be.
 
     :raises Cancelled: `cancel` was set meanwhile.
     :raises DiskError: the lock file cannot be made.
@@ -59,7 +59,6 @@ def hold(paths: PartialPaths, task: str, listener: Listener, cancel: threading.E
                 listener(Notice(task, f"another download of {paths.data} is under way: waiting"))
             if cancel.wait(_POLL_SECONDS):
                 raise Cancelled(f"stopped while waiting for another download of {paths.data}")
-    return waited
 
 
 def rest(paths: PartialPaths) -> None:

@@ -128,3 +128,18 @@ def test_a_file_that_was_never_committed_is_taken_up_again_by_its_own_process(
     again = one.fetch()
     assert again == replace(first, fetched_bytes=0, resumed_bytes=MIB, seconds=again.seconds)
     release(again.partial)
+
+
+def test_what_was_finished_a_moment_before_is_not_fetched_again(client: Make, hub: DemoHub) -> None:
+    one = client(MIB)
+    target = one.folder / one.name
+    commit(one.fetch().partial, target)
+    hub.forget_requests()
+
+    result = download(
+        one.request(), one.settings, Config(), one.events.append, one.cancel, recheck=lambda: target
+    )
+
+    assert result == AlreadyThere(target)
+    assert not hub.requests
+    assert one.leftovers == {one.name}

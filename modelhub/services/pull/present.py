@@ -64,6 +64,23 @@ def find_in_catalog(
     return _linked(plan, present, copy=config.library.same_content == "copy", cancel=cancel)
 
 
+Standing = tuple[tuple[int, int, int] | None, ...]
+
+
+def what_stands(plan: Plan) -> Standing:
+    """Inode, size and time of what has the names that the file may get: equal while nobody put
+    anything else there."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in _possible_places(plan):
+        try:
+            state = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)
+
+
 def find_on_disk(plan: Plan, task: str, listener: Listener, cancel: Event) -> Present | None:
     """The content at the very place where it would go: read and hashed, if its size fits.
 

@@ -32,7 +32,13 @@ from modelhub.services.index.contents import pickles_of
 from modelhub.services.pull.outcome import FailedPull, PulledFile, PullOptions, PullOutcome
 from modelhub.services.pull.place import Companions, put_in_place, write_companions
 from modelhub.services.pull.plan import Plan, plan
-from modelhub.services.pull.present import Present, find_in_catalog, find_on_disk
+from modelhub.services.pull.present import (
+    Present,
+    Standing,
+    find_in_catalog,
+    find_on_disk,
+    what_stands,
+)
 from modelhub.services.pull.record import identified, record, record_preview
 from modelhub.services.pull.resolve import Resolved, resolve
 from modelhub.services.pull.safety import (
@@ -157,13 +163,14 @@ class Puller:
         if held is not None:
             release_file(self.catalog, held.file)
         present = find_in_catalog(self.catalog, self.config, planned, self.cancel)
+        seen = what_stands(planned)
         if present is None:
             present = find_on_disk(planned, task, self.listener, self.cancel)
         if present is not None:
             return self._keep(task, reference, planned, present)
-        return self._fetch(task, reference, planned)
+        return self._fetch(task, reference, planned, seen)
 
-    def _fetch(self, task: str, reference: str, planned: Plan) -> PulledFile:
+    def _fetch(self, task: str, reference: str, planned: Plan, seen: Standing) -> PulledFile:
         request = DownloadRequest(
             task=task,
             source=_Link(self.client, planned.resolved.version.value.id, planned.file),
@@ -174,6 +181,8 @@ class Puller:
         found: list[Present] = []
 
         def done_meanwhile() -> Path | None:
+            if what_stands(planned) == seen:
+                return None  # what was read a moment ago is not read again
             present = find_on_disk(planned, task, self.listener, self.cancel)
             if present is None:
                 return None
