@@ -211,6 +211,24 @@ class Jobs(_Section, kw_only=True, frozen=True):
     """How many ended jobs are remembered at most."""
 
 
+class DaemonSettings(_Section, kw_only=True, frozen=True):
+    """What the daemon does beside jobs."""
+
+    watch: bool = True
+    """Keep the catalog in step with the disk, as `modelhub watch` does."""
+    updates_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    """Between two update checks; 0: none. `match_hours` and `verify_hours` likewise."""
+    match_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    verify_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    """Between two runs that verify what is left of the week's `verify.share`."""
+    notify: Literal["never", "failed", "ended"] = "never"
+    """Which jobs are told of on the desktop when they end."""
+    on_end: list[str] = msgspec.field(default_factory=list)
+    """A command and its arguments, run when a job is done or has failed."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Where the daemon's figures are served on loopback; 0: nowhere."""
+
+
 class Config(_Section, kw_only=True, frozen=True):
     """All settings."""
 
@@ -227,3 +245,4 @@ class Config(_Section, kw_only=True, frozen=True):
     verify: Verify = msgspec.field(default_factory=Verify)
     render: Render = msgspec.field(default_factory=Render)
     jobs: Jobs = msgspec.field(default_factory=Jobs)
+    daemon: DaemonSettings = msgspec.field(default_factory=DaemonSettings)

@@ -144,11 +144,9 @@ class Engine:
 
     def stop(self) -> None:
         """End its threads. Runs that have not ended are begun again at the next start."""
-        import dbos
-
         self._pace.stop()
         if self._dbos is not None:
-            dbos.DBOS.destroy()
+            self._dbos.destroy()
             self._dbos = None
 
 

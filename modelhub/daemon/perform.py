@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,13 +28,22 @@ class Performer:
     """Does the runs that the engine begins. Any thread may use it.
 
     :param means: settings, key and render processes.
-    :param told: called with the id of a job whenever one has begun or ended.
+    :param told: called with the id and the kind of a job whenever one has begun or ended.
+    :param ended: called with the id of a job after that.
     """
 
     def __init__(
-        self, work: JobWork, running: Running, means: Means, told: Callable[[str, str], None]
+        self,
+        work: JobWork,
+        running: Running,
+        means: Means,
+        told: Callable[[str, str], None],
+        ended: Callable[[str], None],
     ) -> None:
-        self._work, self._running, self._means, self._told = work, running, means, told
+        self._work, self._running, self._means = work, running, means
+        self._told, self._ended = told, ended
+        self.runs: Counter[str] = Counter()
+        """How many were brought to an end, by kind."""
 
     def perform(self, job_id: str, generation: int) -> None:
         """Do a run, if it is its turn still. Never raises: what goes wrong is kept with the job."""
@@ -54,7 +64,9 @@ class Performer:
             self._do(begun, cancel)
         finally:
             self._running.end(job_id)
+            self.runs[job.kind] += 1
             self._told(job_id, job.kind)
+            self._ended(job_id)
 
     def _do(self, begun: Begun, cancel: object) -> None:
         from threading import Event

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,16 +20,11 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from modelhub import __version__
-from modelhub.daemon.control import ControlSocket
-from modelhub.daemon.dispatch import Dispatcher
-from modelhub.daemon.engine import Engine
-from modelhub.daemon.lanes import limits
-from modelhub.daemon.means import Means
-from modelhub.daemon.perform import Performer
-from modelhub.daemon.running import Running
-from modelhub.errors import AlreadyRunning, DiskError, ModelhubError
+from modelhub.daemon.control import Answer, ControlSocket
+from modelhub.daemon.parts import Parts
+from modelhub.errors import AlreadyRunning, DaemonFailed, DiskError
 from modelhub.services.jobs.place import JobsPlace, jobs_place
-from modelhub.services.jobs.store import JobRequests, JobWork, open_jobs
+from modelhub.services.jobs.store import JobRequests, open_jobs
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -38,10 +32,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LOCK_PATIENCE = 2.0
 """Seconds: others try the lock for a moment to see whether a daemon runs."""
-_STOP_PATIENCE = 20.0
-_LOOKS_FOR_OTHERS = 1.0
-"""Seconds between two looks into queues that other hosts fill as well."""
-_LOOKS_AT_ALL = 60.0
+_EVENTS_EVERY = 0.2
+_QUIET = 2.0
 
 
 class Daemon:
@@ -52,17 +44,10 @@ class Daemon:
 
     def __init__(self, load: Callable[[], Config]) -> None:
         self._load = load
-        self._config = load()
-        self._place = jobs_place(self._config)
+        self.config = load()
+        self.place = jobs_place(self.config)
         self._stop = threading.Event()
-        self._began = time.time()
-        self._running = Running()
-        self._means = Means(self._config)
-
-    @property
-    def place(self) -> JobsPlace:
-        """Where its jobs, lock, socket and logs are."""
-        return self._place
+        self._parts: Parts | None = None
 
     def stop(self) -> None:
         """Have :meth:`run` come to its end; from any thread, or a signal's handler."""
@@ -76,116 +61,84 @@ class Daemon:
         :raises MissingExtra: the engine is not installed.
         :raises ModelhubError: the jobs database or the socket cannot be used.
         """
-        with _only_one(self._place), open_jobs(self._config) as database:
-            host = host_name()
-            work = JobWork(database, host)
-            shared = self._place.path is None
-            engine = Engine(
-                self._place,
-                host,
-                limits(self._config),
-                longest=_LOOKS_FOR_OTHERS if shared else _LOOKS_AT_ALL,
-            )
-            self._engine = engine
-            self._requests = JobRequests(database)
-            self._dispatcher = Dispatcher(work, engine, self._running, self._place.path)
-            performer = Performer(work, self._running, self._means, self._dispatcher.told)
-            control = ControlSocket(self._place.socket, self._answers())
+        with only_one(self.place), open_jobs(self.config) as database:
+            parts = self._parts = Parts(self, database)
+            control = ControlSocket(self.place.socket, self._answers(parts))
             try:
-                engine.start(performer.perform)
-                self._dispatcher.start()
+                parts.start()
                 control.open()
                 _log.info("daemon begins", extra={"pid": os.getpid(), "version": __version__})
                 if ready is not None:
                     ready()
                 self._stop.wait()
             finally:
-                self._end(engine, control)
-
-    def _end(self, engine: Engine, control: ControlSocket) -> None:
-        _log.info("daemon ends")
-        self._dispatcher.stop()
-        if not self._running.close(_STOP_PATIENCE):
-            # What does not stop in time is cut off, and taken up as after a kill.
-            _log.warning("jobs did not stop in time", extra={"jobs": self._running.ids()})
-        self._means.close()
-        control.close()
-        engine.stop()
-        _log.info("daemon ended")
+                _log.info("daemon ends")
+                parts.stop()
+                control.close()
+                _log.info("daemon ended")
 
     def reload(self) -> None:
         """Read the settings again; jobs that run keep those that they began with.
 
         :raises ConfigError: they are wrong; those in effect stay.
+        :raises DaemonFailed: they are those of another library.
         """
         config = self._load()
-        if jobs_place(config) != self._place:
-            raise ModelhubError(
+        if jobs_place(config) != self.place:
+            raise DaemonFailed(
                 "the settings name another library", hint="stop the daemon, and start it again"
             )
-        self._config = config
-        self._means.reload(config)
-        self._engine.limit(limits(config))
-        self._dispatcher.ring()
+        self.config = config
+        if self._parts is not None:
+            self._parts.reload()
         _log.info("settings are read again")
 
-    def _answers(self) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
+    def _answers(self, parts: Parts) -> dict[str, Answer]:
+        """What is asked at the socket, and what answers it."""
+
+        def stop(_question: Mapping[str, Any]) -> dict[str, Any]:
+            self._stop.set()
+            return {"stopping": True, "pid": os.getpid()}
+
+        def reload(_question: Mapping[str, Any]) -> dict[str, Any]:
+            self.reload()
+            return {"reloaded": True}
+
+        def wake(_question: Mapping[str, Any]) -> dict[str, Any]:
+            parts.dispatcher.ring()
+            return {"awake": True}
+
         return {
             "ping": lambda _: {"pid": os.getpid(), "version": __version__},
-            "wake": self._on_wake,
-            "status": lambda _: self.status(),
-            "stop": self._on_stop,
-            "reload": self._on_reload,
-            "events": lambda _: self._events(),
+            "wake": wake,
+            "status": lambda _: parts.status(),
+            "metrics": lambda _: {"text": parts.figures()},
+            "stop": stop,
+            "reload": reload,
+            "events": lambda _: events(parts.requests, self._stop),
         }
 
-    def _on_wake(self, _question: Mapping[str, Any]) -> dict[str, Any]:
-        self._dispatcher.ring()
-        return {"awake": True}
 
-    def _on_stop(self, _question: Mapping[str, Any]) -> dict[str, Any]:
-        self._stop.set()
-        return {"stopping": True, "pid": os.getpid()}
+def events(requests: JobRequests, stopped: threading.Event) -> Iterator[dict[str, Any]]:
+    """Each job as it changes, and an empty event at the start and every few quiet seconds."""
+    from modelhub.services.jobs.plain import to_plain
 
-    def _on_reload(self, _question: Mapping[str, Any]) -> dict[str, Any]:
-        self.reload()
-        return {"reloaded": True}
-
-    def status(self) -> dict[str, Any]:
-        """What the daemon is at."""
-        counts = self._requests.counts()
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "started": self._began,
-            "jobs": {state.value: number for state, number in counts.items()},
-            "at_work": self._running.by_kind(),
-        }
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        """Each job as it changes, and an empty event every few seconds."""
-        from modelhub.services.jobs.plain import to_plain
-
-        since = self._requests.last_change()
-        quiet = time.monotonic()
-        yield {}
-        while not self._stop.wait(0.2):
-            changed, since = self._requests.changed_since(since)
-            for job in changed:
-                yield {"job": to_plain(job)}
-            if changed or time.monotonic() - quiet > 2.0:
-                quiet = time.monotonic()
-                if not changed:
-                    yield {}
-
-
-def host_name() -> str:
-    """The name of this machine, which its jobs carry."""
-    return socket.gethostname() or "localhost"
+    since = requests.last_change()
+    quiet = time.monotonic()
+    yield {}
+    while not stopped.wait(_EVENTS_EVERY):
+        changed, since = requests.changed_since(since)
+        for job in changed:
+            yield {"job": to_plain(job)}
+        if changed:
+            quiet = time.monotonic()
+        elif time.monotonic() - quiet > _QUIET:
+            quiet = time.monotonic()
+            yield {}
 
 
 @contextmanager
-def _only_one(place: JobsPlace) -> Iterator[None]:
+def only_one(place: JobsPlace) -> Iterator[None]:
     """Hold the library's lock, with a file beside that tells of this process.
 
     :raises AlreadyRunning: another process holds it.

@@ -114,6 +114,38 @@ def reload(app: App) -> None:
 
 @command.command()
 @pass_app
+def metrics(app: App) -> None:
+    """Print the daemon's figures, as Prometheus reads them."""
+    from modelhub.services.jobs.contact import Contact
+    from modelhub.services.jobs.place import jobs_place
+
+    app.echo(str(Contact(jobs_place(app.config)).ask("metrics")["text"]).rstrip(), lines=True)
+
+
+@command.command()
+@click.option("--show", is_flag=True, help="Print what would be written, and write nothing.")
+@pass_app
+def install(app: App, show: bool) -> None:
+    """Have the system start the daemon at login: a systemd user unit, or a launchd agent.
+
+    The file is written, and what lets it begin is printed: that is yours to run.
+    """
+    from modelhub.daemon.install import install as write
+    from modelhub.daemon.install import platform, service
+
+    wanted = service(_options(app), app.environ, platform())
+    if show:
+        app.echo(wanted.text.decode(errors="replace").rstrip(), lines=True)
+        return
+    written = write(wanted)
+    app.echo(str(wanted.path))
+    app.say("written; now run:" if written else "it is there already; what lets it begin:")
+    for line in wanted.commands:
+        app.say(f"  {line}")
+
+
+@command.command()
+@pass_app
 def run(app: App) -> None:
     """Run the daemon in the foreground, for containers and service managers."""
     from modelhub.cli.redact import redact

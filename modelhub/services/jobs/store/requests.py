@@ -112,6 +112,19 @@ class JobRequests:
             rows = connection.execute(query.order_by(jobs.c.changed)).all()
         return [job_of(row) for row in rows], max((row.changed for row in rows), default=when)
 
+    def counts_by_kind(self) -> Mapping[tuple[str, str], int]:
+        """How many jobs of each kind are in each state."""
+        columns = jobs.c.kind, jobs.c.state
+        query = select(*columns, func.count().label("number")).group_by(*columns)
+        with self._database.read() as connection:
+            return {(row.kind, row.state): row.number for row in connection.execute(query)}
+
+    def last_created(self, key: str) -> float:
+        """When a job with that key was asked for last, in seconds since 1970; 0: never."""
+        query = select(func.max(jobs.c.created)).where(jobs.c.key == key)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0.0
+
     def last_change(self) -> float:
         """When a job changed last, as :meth:`changed_since` takes it."""
         with self._database.read() as connection:

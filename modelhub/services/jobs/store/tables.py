@@ -65,3 +65,4 @@ Index("jobs_turn", jobs.c.state, jobs.c.kind, jobs.c.handed, jobs.c.priority, jo
 Index("jobs_order", jobs.c.state, jobs.c.priority, jobs.c.created)
 Index("jobs_ended", jobs.c.state, jobs.c.ended)
 Index("jobs_changed", jobs.c.changed)
+Index("jobs_key", jobs.c.key, jobs.c.created)
