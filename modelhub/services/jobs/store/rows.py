@@ -8,8 +8,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from modelhub.progress import Stage
 from modelhub.services.jobs.model import Job, JobKind, JobProgress, JobState
 from modelhub.services.jobs.store.tables import jobs
@@ -47,7 +45,7 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Any) -> Job:
     """The job that a row of :data:`COLUMNS` describes."""
     return Job(
         id=row.id,
