@@ -20,7 +20,7 @@ from modelhub.daemon.running import Running
 from modelhub.daemon.schedule import Schedule
 from modelhub.daemon.telling import Teller
 from modelhub.daemon.watching import Watcher
-from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork
+from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork, Suspects
 
 if TYPE_CHECKING:
     from modelhub.daemon.process import Daemon
@@ -45,11 +45,14 @@ class Parts:
         longest = _LOOKS_FOR_OTHERS if place.path is None else _LOOKS_AT_ALL
         self.requests = JobRequests(database)
         self._work = JobWork(database, host)
+        self._suspects = Suspects(database)
         self._engine = Engine(place, host, limits(daemon.config), longest=longest)
         self._running = Running()
         self._means = Means(daemon.config)
         self._teller = Teller(lambda: daemon.config, self.requests.get)
-        self.dispatcher = Dispatcher(self._work, self._engine, self._running, place.path)
+        self.dispatcher = Dispatcher(
+            self._work, self._suspects, self._engine, self._running, place.path
+        )
         self._performer = Performer(
             self._work, self._running, self._means, self.dispatcher.told, self._teller.ended
         )
@@ -68,6 +71,7 @@ class Parts:
         keep_arenas_few()
         self._serve_metrics()
         self._teller.start()
+        self._suspects.account(self._daemon.config.jobs.attempts)
         self._engine.start(self._performer.perform)
         self.dispatcher.start()
         self._watcher.start()

@@ -7,6 +7,7 @@ daemon (:mod:`modelhub.daemon`).
 
 from modelhub.services.jobs.store.opening import JobDatabase, open_jobs
 from modelhub.services.jobs.store.requests import JobRequests
+from modelhub.services.jobs.store.suspects import Suspects
 from modelhub.services.jobs.store.working import JobWork
 
-__all__ = ["JobDatabase", "JobRequests", "JobWork", "open_jobs"]
+__all__ = ["JobDatabase", "JobRequests", "JobWork", "Suspects", "open_jobs"]
