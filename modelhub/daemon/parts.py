@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from modelhub import __version__
+from modelhub.daemon.crashes import Crashes
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine
 from modelhub.daemon.lanes import limits
@@ -46,6 +47,7 @@ class Parts:
         self.requests = JobRequests(database)
         self._work = JobWork(database, host)
         self._suspects = Suspects(database)
+        self._crashes = Crashes(place.crash)
         self._engine = Engine(place, host, limits(daemon.config), longest=longest)
         self._running = Running()
         self._means = Means(daemon.config)
@@ -71,7 +73,9 @@ class Parts:
         keep_arenas_few()
         self._serve_metrics()
         self._teller.start()
-        self._suspects.account(self._daemon.config.jobs.attempts)
+        wanted = self._daemon.config.jobs
+        crashed = self._crashes.begin()
+        self._suspects.account(wanted.attempts, crashed=crashed, pause=wanted.backoff)
         self._engine.start(self._performer.perform)
         self.dispatcher.start()
         self._watcher.start()
@@ -90,6 +94,7 @@ class Parts:
         if self._metrics is not None:
             self._metrics.close()
         self._engine.stop()
+        self._crashes.end()
 
     def reload(self) -> None:
         """Go by the daemon's settings as they are now."""
