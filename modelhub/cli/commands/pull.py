@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelhub.cli.context import App, pass_app
+from modelhub.cli.detaching import absolute, detach_options, is_detached, job_request, queue_jobs
 from modelhub.cli.output import json_option, print_json
 from modelhub.cli.params import SIZE
 from modelhub.cli.text import human_duration, human_rate, human_size, plural
-from modelhub.errors import Cancelled, UsageError
+from modelhub.errors import Cancelled
 
 if TYPE_CHECKING:
     from modelhub.config import Config
-    from modelhub.services.pull import PulledFile, PullOutcome
+    from modelhub.services.jobs import JobRequest
+    from modelhub.services.pull import PulledFile, PullOptions, PullOutcome
 
 _MIXED_FAILURES = 1
 _LAYOUTS = ("comfyui", "a1111", "forge", "invokeai", "flat", "template")
@@ -46,6 +49,7 @@ _LAYOUTS = ("comfyui", "a1111", "forge", "invokeai", "flat", "template")
 @click.option("--allow-unsafe", is_flag=True, help="Take files that a scan calls dangerous.")
 @click.option("--no-preview", is_flag=True, help="Fetch no preview image.")
 @click.option("--dry-run", is_flag=True, help="Show what would be pulled, and where it would go.")
+@detach_options
 @json_option
 @pass_app
 def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -66,11 +70,13 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
       modelhub pull 'https://civitai.com/models/107842?modelVersionId=428028'
       modelhub pull 78056 --fp fp32 --dry-run
       modelhub pull @wanted.txt --limit-rate 20MB/s
+      modelhub pull 78056 --detach
     """
     from modelhub.civitai.references import expand_arguments
     from modelhub.cli.library import civitai_client, opened_catalog
     from modelhub.services.pull import PullOptions, pull
 
+    detached = is_detached(options, "dry_run")
     config = _configured(app.config, options)
     wanted = list(expand_arguments(references, sys.stdin))
     if not wanted:
@@ -85,6 +91,9 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
         dry_run=options["dry_run"],
         allow_unsafe=options["allow_unsafe"],
     )
+    if detached:
+        queue_jobs(app, _requests(wanted, choice, options), as_json=as_json)
+        return
     with opened_catalog(app) as catalog, civitai_client(app) as client, app.progress() as listener:
         outcomes = pull(
             wanted,
@@ -101,27 +110,45 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
         click.get_current_context().exit(code)
 
 
-def _configured(config: Config, options: dict[str, Any]) -> Config:
+def _configured(config: Config, given: dict[str, Any]) -> Config:
     """The settings with this run's options put over them.
 
     :raises UsageError: --root names no folder.
     """
-    from msgspec.structs import replace
+    from modelhub.services.jobs.kinds.download import Download, configured
 
-    library, download, sidecars = config.library, config.download, config.sidecars
-    if options["root"] is not None:
-        if not options["root"].strip():
-            raise UsageError("--root is empty", hint="name the library folder, or leave --root out")
-        library = replace(library, root=options["root"])
-    if options["layout"] is not None:
-        library = replace(library, layout=options["layout"])
-    if options["connections"] is not None:
-        download = replace(download, connections=options["connections"])
-    if options["limit_rate"] is not None:
-        download = replace(download, limit_rate=options["limit_rate"])
-    if options["no_preview"]:
-        sidecars = replace(sidecars, preview=False)
-    return replace(config, library=library, download=download, sidecars=sidecars)
+    return configured(
+        config,
+        Download(
+            reference="",
+            root=given["root"],
+            layout=given["layout"],
+            connections=given["connections"],
+            limit_rate=given["limit_rate"],
+            preview=not given["no_preview"],
+        ),
+    )
+
+
+def _requests(
+    wanted: Sequence[str], choice: PullOptions, given: dict[str, Any]
+) -> list[JobRequest]:
+    """A job for each reference."""
+    from modelhub.services.jobs import JobKind
+    from modelhub.services.jobs.plain import to_plain
+
+    root = given["root"]
+    arguments = {
+        "options": to_plain(choice),
+        "root": None if root is None else str(absolute(Path(root))),
+        "layout": given["layout"],
+        "connections": given["connections"],
+        "limit_rate": given["limit_rate"],
+        "preview": not given["no_preview"],
+    }
+    return [
+        job_request(JobKind.DOWNLOAD, one, {"reference": one, **arguments}, given) for one in wanted
+    ]
 
 
 def print_outcomes(app: App, outcomes: Sequence[PullOutcome], *, as_json: bool) -> None:
