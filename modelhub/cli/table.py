@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "missing": Entry("Library", "List what is gone, and get it back.", "missing:command"),
     "export": Entry("Library", "Write all that you wrote as JSON lines.", "export:command"),
     "import": Entry("Library", "Merge what `export` wrote.", "import_:command"),
+    "tui": Entry("System", "Do it all in a terminal UI.", "tui:command"),
     "login": Entry("System", "Store your Civitai API key.", "login:command"),
     "logout": Entry("System", "Forget the stored Civitai API key.", "logout:command"),
     "config": Entry("System", "Show, check and edit the settings.", "config:command"),
