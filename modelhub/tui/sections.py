@@ -1,4 +1,4 @@
-"""Which screens there are, in the order of the bar at the top. Each is imported when it is shown."""
+"""Which screens there are, in the order of the bar at the top; each is imported when shown."""
 
 from __future__ import annotations
 
