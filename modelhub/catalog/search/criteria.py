@@ -45,7 +45,16 @@ class HashStart:
     digits: str
 
 
-Criterion: TypeAlias = FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """Files of which a newer version is known, or (not `wanted`) all the others."""
+
+    wanted: bool
+
+
+Criterion: TypeAlias = (
+    FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart | Outdated
+)
 """`AllOf` stands for facts excluded from all files (``missing:no``)."""
 
 

@@ -21,6 +21,7 @@ from modelhub.catalog.search.criteria import (
     Criterion,
     HashStart,
     InFolder,
+    Outdated,
     SizeRange,
     TimeRange,
     ValueRefused,
@@ -149,6 +150,21 @@ class Folder(Field):
     def read(self, operator: Operator, value: Value, now: datetime) -> InFolder:
         """The part, folded."""
         return InFolder(folded(value.text.strip()))
+
+
+class Update(Field):
+    """Whether the catalog knows a newer version."""
+
+    def read(self, operator: Operator, value: Value, now: datetime) -> Outdated:
+        """Yes or no."""
+        answer = value.text.strip().lower()
+        if answer not in self.values():
+            raise ValueRefused(f"{value.text!r} is not an answer to {self.name}", self.expected)
+        return Outdated(answer == "yes")
+
+    def values(self) -> tuple[str, ...]:
+        """Both answers."""
+        return ("yes", "no")
 
 
 class Hash(Field):
@@ -346,6 +362,7 @@ FIELDS: dict[str, Field] = {
         Choice("nsfw", _yes_no(Fact.NSFW)),
         Choice("missing", _or_not(_MISSING)),
         Choice("dup", _or_not(_SEVERAL)),
+        Update("update", "yes or no"),
         Choice(
             "state",
             {name: FactIs((fact(Fact.STATE, name),)) for name in vocabulary.names("state")},
