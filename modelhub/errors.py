@@ -7,10 +7,10 @@ The command line prints both on standard error and leaves with ``exit_code``::
     ├── Cancelled                  130
     ├── UsageError                   2
     │   ├── ConfigError, MalformedKey, MalformedReference, UnsupportedSource,
-    │   │   QuerySyntaxError, AmbiguousFile, NoSuchDevice
+    │   │   QuerySyntaxError, AmbiguousFile, NoSuchDevice, WrongJobState
     ├── NotFoundError                3
     │   ├── UnknownModel, UnknownFile, UnknownRender, NoFilesPublished, NoMatchingFile,
-    │   │   ArchivedModel
+    │   │   ArchivedModel, NoSuchJob
     ├── AccessError                  4
     │   ├── LoginRequired, KeyRefused, KeyFileExposed, EarlyAccess, DownloadsDisabled,
     │   │   AccessForbidden
@@ -28,7 +28,7 @@ The command line prints both on standard error and leaves with ``exit_code``::
     ├── CannotRender                 1
     │   ├── PartsMissing, NotEnoughMemory, AddonMisfit
     ├── RenderFailed, RenderWorkerDied 1
-    ├── MissingExtra, AlreadyRunning, NoTerminal 1
+    ├── MissingExtra, AlreadyRunning, NoTerminal, DaemonNotRunning, DaemonFailed 1
     └── CatalogError                 1
         ├── CatalogLocked, CatalogReadOnly, CatalogCorrupt, CatalogTooNew, CatalogUnreachable
 
@@ -125,6 +125,10 @@ class NoSuchDevice(UsageError):
     """There is no such device to compute on here; the message names those that there are."""
 
 
+class WrongJobState(UsageError):
+    """What was asked for cannot be done with a job in its state."""
+
+
 class NotFoundError(ModelhubError):
     """What was asked for is not there."""
 
@@ -147,6 +151,12 @@ class UnknownRender(NotFoundError):
     """The catalog has no such test image."""
 
     hint = "`modelhub renders` lists them with their numbers"
+
+
+class NoSuchJob(NotFoundError):
+    """There is no such job, or several whose ids begin so."""
+
+    hint = "`modelhub jobs` lists them with their ids"
 
 
 class NoFilesPublished(NotFoundError):
@@ -407,6 +417,18 @@ class AlreadyRunning(ModelhubError):
     """Another process does what only one may do at a time."""
 
     hint = "wait until it is done, then run the same command again"
+
+
+class DaemonNotRunning(ModelhubError):
+    """What was asked for needs the daemon, and it does not run."""
+
+    hint = "`modelhub daemon start` starts it"
+
+
+class DaemonFailed(ModelhubError):
+    """The daemon could not be started or stopped, or does not answer; the message says why."""
+
+    hint = "`modelhub daemon logs` shows what it wrote last"
 
 
 class CatalogError(ModelhubError):

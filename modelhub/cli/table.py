@@ -46,6 +46,8 @@ COMMANDS: dict[str, Entry] = {
     "missing": Entry("Library", "List what is gone, and get it back.", "missing:command"),
     "export": Entry("Library", "Write all that you wrote as JSON lines.", "export:command"),
     "import": Entry("Library", "Merge what `export` wrote.", "import_:command"),
+    "daemon": Entry("Jobs", "Do jobs in the background.", "daemon:command"),
+    "jobs": Entry("Jobs", "See and steer what is done in the background.", "jobs:command"),
     "tui": Entry("System", "Do it all in a terminal UI.", "tui:command"),
     "login": Entry("System", "Store your Civitai API key.", "login:command"),
     "logout": Entry("System", "Forget the stored Civitai API key.", "logout:command"),

@@ -191,6 +191,44 @@ class Render(_Section, kw_only=True, frozen=True):
     memory, less where less is free."""
 
 
+class Jobs(_Section, kw_only=True, frozen=True):
+    """How the daemon does jobs."""
+
+    database_url: DatabaseUrl = ""
+    """Empty: `jobs.db` beside the catalog, or the catalog's own PostgreSQL."""
+    downloads: Count = 3
+    """At the same time; `conversions` and `renders` (on each device) likewise."""
+    conversions: Count = 1
+    renders: Count = 1
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 5
+    """How often a job is begun that fails for a reason that may pass, or that takes the daemon
+    with it, before it is left as failed."""
+    backoff: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    """Seconds until the second try; each further one waits twice as long, an hour at most."""
+    keep_days: Annotated[float, Meta(gt=0, le=36500)] = 30.0
+    """How long ended jobs are remembered."""
+    keep: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """How many ended jobs are remembered at most."""
+
+
+class DaemonSettings(_Section, kw_only=True, frozen=True):
+    """What the daemon does beside jobs."""
+
+    watch: bool = True
+    """Keep the catalog in step with the disk, as `modelhub watch` does."""
+    updates_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    """Between two update checks; 0: none. `match_hours` and `verify_hours` likewise."""
+    match_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    verify_hours: Annotated[float, Meta(ge=0, le=720)] = 24.0
+    """Between two runs that verify what is left of the week's `verify.share`."""
+    notify: Literal["never", "failed", "ended"] = "never"
+    """Which jobs are told of on the desktop when they end."""
+    on_end: list[str] = msgspec.field(default_factory=list)
+    """A command and its arguments, run when a job is done or has failed."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Where the daemon's figures are served on loopback; 0: nowhere."""
+
+
 class Config(_Section, kw_only=True, frozen=True):
     """All settings."""
 
@@ -206,3 +244,5 @@ class Config(_Section, kw_only=True, frozen=True):
     match: Match = msgspec.field(default_factory=Match)
     verify: Verify = msgspec.field(default_factory=Verify)
     render: Render = msgspec.field(default_factory=Render)
+    jobs: Jobs = msgspec.field(default_factory=Jobs)
+    daemon: DaemonSettings = msgspec.field(default_factory=DaemonSettings)

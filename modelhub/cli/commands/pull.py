@@ -16,7 +16,7 @@ from modelhub.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
     from modelhub.config import Config
-    from modelhub.services.pull import PulledFile, PullOutcome
+    from modelhub.services.pull import PulledFile, PullOptions, PullOutcome
 
 _MIXED_FAILURES = 1
 _LAYOUTS = ("comfyui", "a1111", "forge", "invokeai", "flat", "template")
@@ -46,6 +46,10 @@ _LAYOUTS = ("comfyui", "a1111", "forge", "invokeai", "flat", "template")
 @click.option("--allow-unsafe", is_flag=True, help="Take files that a scan calls dangerous.")
 @click.option("--no-preview", is_flag=True, help="Fetch no preview image.")
 @click.option("--dry-run", is_flag=True, help="Show what would be pulled, and where it would go.")
+@click.option("--detach", is_flag=True, help="Queue it for the daemon, and do not wait.")
+@click.option(
+    "--priority", type=click.IntRange(-1000, 1000), help="With --detach: lower goes first; 0."
+)
 @json_option
 @pass_app
 def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -66,11 +70,16 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
       modelhub pull 'https://civitai.com/models/107842?modelVersionId=428028'
       modelhub pull 78056 --fp fp32 --dry-run
       modelhub pull @wanted.txt --limit-rate 20MB/s
+      modelhub pull 78056 --detach
     """
     from modelhub.civitai.references import expand_arguments
     from modelhub.cli.library import civitai_client, opened_catalog
     from modelhub.services.pull import PullOptions, pull
 
+    if options["priority"] is not None and not options["detach"]:
+        raise click.UsageError("--priority goes with --detach")
+    if options["detach"] and options["dry_run"]:
+        raise click.UsageError("--dry-run changes nothing: it does not go with --detach")
     config = _configured(app.config, options)
     wanted = list(expand_arguments(references, sys.stdin))
     if not wanted:
@@ -85,6 +94,9 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
         dry_run=options["dry_run"],
         allow_unsafe=options["allow_unsafe"],
     )
+    if options["detach"]:
+        _detach(app, wanted, choice, options, as_json=as_json)
+        return
     with opened_catalog(app) as catalog, civitai_client(app) as client, app.progress() as listener:
         outcomes = pull(
             wanted,
@@ -122,6 +134,38 @@ def _configured(config: Config, options: dict[str, Any]) -> Config:
     if options["no_preview"]:
         sidecars = replace(sidecars, preview=False)
     return replace(config, library=library, download=download, sidecars=sidecars)
+
+
+def _detach(
+    app: App, wanted: list[str], choice: PullOptions, options: dict[str, Any], *, as_json: bool
+) -> None:
+    """Queue a job for each reference."""
+    from pathlib import Path
+
+    from modelhub.cli.commands.jobs import opened_queue, say_queued
+    from modelhub.services.jobs import JobKind, JobRequest
+    from modelhub.services.jobs.plain import to_plain
+
+    root = options["root"]
+    arguments = {
+        "options": to_plain(choice),
+        "root": None if root is None else str(Path(root).expanduser().absolute()),
+        "layout": options["layout"],
+        "connections": options["connections"],
+        "limit_rate": options["limit_rate"],
+        "preview": not options["no_preview"],
+    }
+    requests = [
+        JobRequest(
+            kind=JobKind.DOWNLOAD,
+            arguments={"reference": one, **arguments},
+            title=one,
+            priority=options["priority"] or 0,
+        )
+        for one in wanted
+    ]
+    with opened_queue(app) as queue:
+        say_queued(app, queue, queue.enqueue_all(requests), as_json=as_json)
 
 
 def print_outcomes(app: App, outcomes: Sequence[PullOutcome], *, as_json: bool) -> None:

@@ -1,0 +1,133 @@
+"""From the table of jobs to the engine: what is due is handed over, what is to stop is stopped."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from modelhub.daemon.engine import Engine, workflow_id
+from modelhub.daemon.lanes import lane_of
+from modelhub.daemon.running import Reason, Running
+from modelhub.errors import ModelhubError
+from modelhub.services.jobs.model import JobKind
+from modelhub.services.jobs.store.working import JobWork
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY = 0.25
+_ROOM = 12
+"""Jobs of a kind that wait in the engine at most; of kinds with lanes, more."""
+_ROOM_OF_LANES = 64
+_LANES = (JobKind.HASH, JobKind.RENDER)
+_KINDS = frozenset(JobKind)
+
+
+class Dispatcher:
+    """The thread that keeps the engine supplied, and hears what users want of running jobs.
+
+    :param path: of the jobs database, where it is a file: another process's change of it is seen
+        within a moment, at no cost, without being told.
+    """
+
+    def __init__(self, work: JobWork, engine: Engine, running: Running, path: Path | None) -> None:
+        self._work, self._engine, self._running = work, engine, running
+        self._changes = None if path is None else _Changes(path)
+        self._bell = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """See that the engine has what it should have, and start the thread."""
+        self.reconcile()
+        self._bell.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hand over no more."""
+        self._stopped = True
+        self._bell.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def ring(self) -> None:
+        """Look now."""
+        self._bell.set()
+
+    def told(self, _job_id: str, kind: str) -> None:
+        """A job has begun or ended: its queue has room."""
+        self._engine.wake(kind)
+        self._bell.set()
+
+    def reconcile(self) -> None:
+        """Hand over anew what the engine should have and has not.
+
+        Both keep their rows in one database and each in transactions of its own: a crash between
+        two of them, or an old copy of the file put back, may leave a job that nobody would begin.
+        """
+        open_runs = self._engine.open_runs()
+        handed = self._work.open_handed()
+        lost = [one for one, run in handed.items() if workflow_id(one, run) not in open_runs]
+        lost = [one for one in lost if one not in self._running.ids()]
+        if lost:
+            _log.warning("jobs are handed over anew", extra={"jobs": lost})
+            self._work.hand_again(lost)
+
+    def _run(self) -> None:
+        next_try: float | None = None
+        while not self._stopped:
+            rung = self._bell.wait(_LOOK_EVERY)
+            self._bell.clear()
+            due = next_try is not None and next_try <= time.time()
+            if self._stopped or not (rung or due or self._changes is None or self._changes.seen()):
+                continue
+            try:
+                self._stop_unwanted()
+                next_try = self._hand_over()
+            except ModelhubError as error:
+                _log.error("jobs are not handed over now", extra={"why": error.message})
+                time.sleep(1.0)
+                self._bell.set()
+
+    def _hand_over(self) -> float | None:
+        self._work.settle()
+        for kind in self._work.kinds_waiting():
+            if kind not in _KINDS:
+                continue  # of a later modelhub, which will do it
+            room = _ROOM_OF_LANES if kind in _LANES else _ROOM
+            turns = self._work.turns(kind, room)
+            if turns:
+                self._engine.hand((turn, lane_of(turn.kind, turn.arguments)) for turn in turns)
+                self._work.handed(turns)
+                self._engine.wake(kind)
+        return self._work.next_try()
+
+    def _stop_unwanted(self) -> None:
+        for job_id, what in self._work.wanted(self._running.ids()).items():
+            self._running.stop(job_id, Reason(what))
+
+
+class _Changes:
+    """Whether anybody else has written to an SQLite file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+
+    def seen(self) -> bool:
+        """Whether there was a change; asked by one thread only."""
+        try:
+            if self._connection is None:
+                self._connection = sqlite3.connect(self._path)
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            self._connection = None
+            return True
+        before, self._version = self._version, version
+        return bool(version != before)
+
+
+Told = Callable[[str, str], None]

@@ -1,0 +1,87 @@
+"""How often the engine looks into its queues: at once when there is something, hardly ever else.
+
+DBOS looks into every queue at a fixed interval. At one that starts a job quickly it costs a sixth
+of a core to find nothing, all day; at one that costs nothing, jobs start late. What changes the
+queues of a library on one machine is known, however: so its threads wait for that.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+_LOOKS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
+"""Seconds between the looks after something happened: a slot comes free a moment after the job
+that had it says so."""
+_WORKER = "queue-worker-"
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """One thread of the engine: the looks that it has had since something happened."""
+
+    looks: int = 0
+
+
+class Pace:
+    """Lets threads of the engine wait until something happens, or for `longest` seconds.
+
+    :param longest: where others change the queues as well (several hosts on one server), the
+        longest that a job of theirs may wait.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._changed = threading.Condition()
+        self._waiters: dict[str, _Waiter] = {}
+        self.stopped = False
+
+    def wake(self, queue: str) -> None:
+        """Something happened in a queue: have it looked into now."""
+        with self._changed:
+            waiter = self._waiters.get(_WORKER + queue)
+            if waiter is not None:
+                waiter.looks = 0
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let all threads go, for good."""
+        with self._changed:
+            self.stopped = True
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait for the turn of this thread."""
+        name = threading.current_thread().name
+        with self._changed:
+            waiter = self._waiters.setdefault(name, _Waiter())
+            began = time.monotonic()
+            while not self.stopped:
+                late = waiter.looks >= len(_LOOKS)
+                until = began + (self._longest if late else _LOOKS[waiter.looks])
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            waiter.looks = min(waiter.looks + 1, len(_LOOKS))
+
+
+class Patience:
+    """Stands in for the event by which the engine stops its threads, and lets them wait longer.
+
+    :param stop: the event itself.
+    """
+
+    def __init__(self, stop: threading.Event, pace: Pace) -> None:
+        self._stop, self._pace = stop, pace
+
+    def is_set(self) -> bool:
+        """Whether the thread is to end."""
+        return self._stop.is_set() or self._pace.stopped
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, whatever `timeout` says, as the pace says; whether the thread is to end."""
+        del timeout
+        self._pace.wait()
+        return self.is_set()

@@ -1,0 +1,132 @@
+"""The parts of a running daemon, in the order in which they begin; they end in the other one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from modelhub import __version__
+from modelhub.daemon.dispatch import Dispatcher
+from modelhub.daemon.engine import Engine
+from modelhub.daemon.lanes import limits
+from modelhub.daemon.means import Means
+from modelhub.daemon.metrics import MetricsServer, figures, resident_bytes
+from modelhub.daemon.perform import Performer
+from modelhub.daemon.running import Running
+from modelhub.daemon.schedule import Schedule
+from modelhub.daemon.telling import Teller
+from modelhub.daemon.watching import Watcher
+from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork
+
+if TYPE_CHECKING:
+    from modelhub.daemon.process import Daemon
+
+_log = logging.getLogger(__name__)
+_STOP_PATIENCE = 20.0
+_LOOKS_FOR_OTHERS = 1.0
+"""Seconds between two looks into queues that other hosts fill as well."""
+_LOOKS_AT_ALL = 60.0
+
+
+class Parts:
+    """The parts of a daemon.
+
+    :param daemon: whose settings they go by.
+    """
+
+    def __init__(self, daemon: Daemon, database: JobDatabase) -> None:
+        self._daemon = daemon
+        self._began = time.time()
+        place, host = daemon.place, host_name()
+        longest = _LOOKS_FOR_OTHERS if place.path is None else _LOOKS_AT_ALL
+        self.requests = JobRequests(database)
+        self._work = JobWork(database, host)
+        self._engine = Engine(place, host, limits(daemon.config), longest=longest)
+        self._running = Running()
+        self._means = Means(daemon.config)
+        self._teller = Teller(lambda: daemon.config, self.requests.get)
+        self.dispatcher = Dispatcher(self._work, self._engine, self._running, place.path)
+        self._performer = Performer(
+            self._work, self._running, self._means, self.dispatcher.told, self._teller.ended
+        )
+        self._watcher = Watcher(lambda: daemon.config)
+        self._schedule = Schedule(
+            lambda: daemon.config, self.requests, self._work, self._engine, self.dispatcher.ring
+        )
+        self._metrics: MetricsServer | None = None
+
+    def start(self) -> None:
+        """Start all.
+
+        :raises MissingExtra: the engine is not installed.
+        :raises DaemonFailed: the metrics' port is taken.
+        """
+        self._serve_metrics()
+        self._teller.start()
+        self._engine.start(self._performer.perform)
+        self.dispatcher.start()
+        self._watcher.start()
+        self._schedule.start()
+
+    def stop(self) -> None:
+        """End all; jobs are stopped where they are, and parked for the next daemon."""
+        self._schedule.stop()
+        self.dispatcher.stop()
+        if not self._running.close(_STOP_PATIENCE):
+            # What does not stop in time is cut off, and taken up as after a kill.
+            _log.warning("jobs did not stop in time", extra={"jobs": self._running.ids()})
+        self._watcher.stop()
+        self._means.close()
+        self._teller.stop()
+        if self._metrics is not None:
+            self._metrics.close()
+        self._engine.stop()
+
+    def reload(self) -> None:
+        """Go by the daemon's settings as they are now."""
+        self._means.reload(self._daemon.config)
+        self._engine.limit(limits(self._daemon.config))
+        self._watcher.restart()
+        self._serve_metrics()
+        self.dispatcher.ring()
+
+    def _serve_metrics(self) -> None:
+        port = self._daemon.config.daemon.metrics_port
+        if self._metrics is not None:
+            if self._metrics.port == port:
+                return
+            self._metrics.close()
+            self._metrics = None
+        if port:
+            self._metrics = MetricsServer(port, self.figures)
+
+    def status(self) -> dict[str, Any]:
+        """What the daemon is at."""
+        counts = self.requests.counts()
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started": self._began,
+            "resident_bytes": resident_bytes(),
+            "cpu_seconds": time.process_time(),
+            "jobs": {state.value: number for state, number in counts.items()},
+            "at_work": self._running.by_kind(),
+        }
+
+    def figures(self) -> str:
+        """Its figures, as Prometheus reads them."""
+        return figures(
+            self.requests.counts_by_kind(),
+            self._running.by_kind(),
+            dict(self._performer.runs),
+            self._began,
+            __version__,
+        )
+
+
+def host_name() -> str:
+    """The name of this machine, which its jobs carry."""
+    return socket.gethostname() or "localhost"

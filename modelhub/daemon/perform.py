@@ -1,0 +1,160 @@
+"""One run of a job, from its beginning to what is kept of its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from modelhub.daemon.retrying import may_pass, pause_before
+from modelhub.daemon.running import Reason, Running
+from modelhub.errors import ModelhubError
+from modelhub.services.jobs.model import Job, JobProgress
+from modelhub.services.jobs.progress import ProgressFold
+from modelhub.services.jobs.store.working import Begun, JobWork
+
+if TYPE_CHECKING:
+    from modelhub.daemon.means import Means
+
+_log = logging.getLogger(__name__)
+_KEEP_TRIES = 30
+"""How often the end of a job is tried to be kept, a second apart, while its database is locked."""
+
+
+class Performer:
+    """Does the runs that the engine begins. Any thread may use it.
+
+    :param means: settings, key and render processes.
+    :param told: called with the id and the kind of a job whenever one has begun or ended.
+    :param ended: called with the id of a job after that.
+    """
+
+    def __init__(
+        self,
+        work: JobWork,
+        running: Running,
+        means: Means,
+        told: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._work, self._running, self._means = work, running, means
+        self._told, self._ended = told, ended
+        self.runs: Counter[str] = Counter()
+        """How many were brought to an end, by kind."""
+
+    def perform(self, job_id: str, generation: int) -> None:
+        """Do a run, if it is its turn still. Never raises: what goes wrong is kept with the job."""
+        begun = self._work.begin(job_id, generation)
+        if begun is None:
+            return
+        job = begun.job
+        cancel = self._running.begin(job_id, job.kind)
+        if cancel is None:
+            self._work.parked(job_id, generation)
+            return
+        try:
+            self._told(job_id, job.kind)
+            if begun.cut_offs >= self._means.config.jobs.attempts:
+                self._kept(lambda: self._leave_poison(begun))
+                return
+            _log.info("job begins", extra={"job": job_id, "kind": job.kind, "title": job.title})
+            self._do(begun, cancel)
+        finally:
+            self._running.end(job_id)
+            self.runs[job.kind] += 1
+            self._told(job_id, job.kind)
+            self._ended(job_id)
+
+    def _do(self, begun: Begun, cancel: object) -> None:
+        from threading import Event
+
+        from modelhub.services.jobs.work import do_job
+
+        assert isinstance(cancel, Event)
+        job = begun.job
+        fold = ProgressFold(lambda progress, log: self._keep_progress(begun, progress, log))
+        try:
+            result = do_job(
+                job.kind,
+                job.arguments,
+                config=self._means.config,
+                key=self._means.key(),
+                listener=fold,
+                cancel=cancel,
+                pool=self._means.pool(job.kind),
+            )
+        except Exception as error:
+            fold.flush()
+            ended = partial(self._ended_badly, begun, error)
+            self._kept(ended)
+        else:
+            fold.flush()
+            self._kept(lambda: self._work.done(job.id, begun.generation, result))
+            _log.info("job done", extra={"job": job.id, "kind": job.kind, "title": job.title})
+
+    def _keep_progress(self, begun: Begun, progress: JobProgress, log: tuple[str, ...]) -> None:
+        try:
+            self._work.keep_progress(begun.job.id, begun.generation, progress, log)
+        except ModelhubError as error:
+            # Of a moment only: the next one is kept again.
+            _log.warning("progress not kept", extra={"job": begun.job.id, "why": error.message})
+
+    def _ended_badly(self, begun: Begun, error: Exception) -> bool:
+        job, generation = begun.job, begun.generation
+        reason = self._running.reason(job.id)
+        if reason is not None:
+            _log.info("job stopped", extra={"job": job.id, "why": reason})
+            return self._stopped(job, generation, reason)
+        text, hint = _words(error)
+        failures = begun.failures + 1
+        about = {"job": job.id, "kind": job.kind, "title": job.title, "why": text}
+        if not isinstance(error, ModelhubError):
+            _log.error("job met a bug", extra=about, exc_info=error)
+        if not may_pass(error) or failures >= self._means.config.jobs.attempts:
+            _log.warning("job failed", extra=about)
+            if failures > 1:
+                text = f"{text} (tried {failures} times)"
+            return self._work.failed(job.id, generation, text, hint)
+        seconds = pause_before(failures, self._means.config.jobs.backoff)
+        _log.warning("job is tried again", extra={**about, "seconds": seconds})
+        return self._work.try_later(
+            job.id, generation, text, hint, seconds=seconds, failures=failures
+        )
+
+    def _stopped(self, job: Job, generation: int, reason: Reason) -> bool:
+        if reason is Reason.PAUSE:
+            return self._work.paused(job.id, generation)
+        if reason is Reason.CANCEL:
+            return self._work.cancelled(job.id, generation)
+        if reason is Reason.PARK:
+            return self._work.parked(job.id, generation)
+        return False
+
+    def _leave_poison(self, begun: Begun) -> bool:
+        text = (
+            f"the daemon ended {begun.cut_offs} times while it did this job, "
+            "and it got no further between"
+        )
+        _log.error("job is left as poison", extra={"job": begun.job.id, "why": text})
+        hint = "`modelhub daemon logs` shows how it ended; `modelhub jobs retry` tries it once more"
+        return self._work.failed(begun.job.id, begun.generation, text, hint)
+
+    def _kept(self, keep: Callable[[], bool]) -> None:
+        """Keep how a job ended, however long its database is locked or its disk full."""
+        for _ in range(_KEEP_TRIES):
+            try:
+                keep()
+            except ModelhubError as error:
+                _log.error("the end of a job is not kept yet", extra={"why": error.message})
+                time.sleep(1.0)
+            else:
+                return
+
+
+def _words(error: Exception) -> tuple[str, str]:
+    if isinstance(error, ModelhubError):
+        return error.message, error.hint
+    return f"unexpected {type(error).__name__}: {error}", "`modelhub daemon logs` has more"

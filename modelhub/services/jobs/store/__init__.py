@@ -1,0 +1,12 @@
+"""The jobs of a library as rows of a table, which every process reads and writes directly.
+
+What a user sees of jobs is here: asking, listing and stopping cost no more than a query. That they
+are done, in order and within limits, whatever happens meanwhile, is the work of the engine of the
+daemon (:mod:`modelhub.daemon`).
+"""
+
+from modelhub.services.jobs.store.opening import JobDatabase, open_jobs
+from modelhub.services.jobs.store.requests import JobRequests
+from modelhub.services.jobs.store.working import JobWork
+
+__all__ = ["JobDatabase", "JobRequests", "JobWork", "open_jobs"]

@@ -1,0 +1,89 @@
+"""A row of the table as a :class:`Job`, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from modelhub.progress import Stage
+from modelhub.services.jobs.model import Job, JobKind, JobProgress, JobState
+from modelhub.services.jobs.store.tables import jobs
+
+# Without those that only the engine needs.
+COLUMNS = (
+    jobs.c.id,
+    jobs.c.kind,
+    jobs.c.title,
+    jobs.c.state,
+    jobs.c.arguments,
+    jobs.c.priority,
+    jobs.c.after,
+    jobs.c.created,
+    jobs.c.started,
+    jobs.c.ended,
+    jobs.c.attempts,
+    jobs.c.progress,
+    jobs.c.result,
+    jobs.c.error,
+    jobs.c.hint,
+    jobs.c.log,
+    jobs.c.host,
+)
+_NO_PROGRESS = JobProgress()
+
+
+def to_text(value: Any) -> str:
+    """Plain values as JSON: :mod:`json`, since it writes any name of a file."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def job_of(row: Row[Any]) -> Job:
+    """The job that a row of :data:`COLUMNS` describes."""
+    return Job(
+        id=row.id,
+        kind=_kind(row.kind),
+        title=row.title,
+        state=JobState(row.state),
+        arguments=json.loads(row.arguments),
+        priority=row.priority,
+        after=() if row.after == "[]" else tuple(json.loads(row.after)),
+        created=moment(row.created),
+        started=None if row.started is None else moment(row.started),
+        ended=None if row.ended is None else moment(row.ended),
+        attempts=row.attempts,
+        progress=_NO_PROGRESS if row.progress == "{}" else progress_of(json.loads(row.progress)),
+        result=None if row.result is None else json.loads(row.result),
+        error=row.error,
+        hint=row.hint,
+        log=() if row.log == "[]" else tuple(json.loads(row.log)),
+        host=row.host,
+    )
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def progress_of(values: Mapping[str, Any]) -> JobProgress:
+    """The progress that :func:`progress_text` wrote."""
+    stage = values.get("stage")
+    return JobProgress(**{**values, "stage": Stage(stage) if stage else None})
+
+
+def progress_text(progress: JobProgress) -> str:
+    """A progress as JSON."""
+    return to_text(asdict(progress))
+
+
+def _kind(name: str) -> JobKind:
+    """The kind; a plain string for one of a later modelhub, which is shown and never begun here."""
+    try:
+        return JobKind(name)
+    except ValueError:
+        return name  # type: ignore[return-value]

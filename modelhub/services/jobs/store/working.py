@@ -1,0 +1,304 @@
+"""What the daemon does with jobs: hand them to its engine, begin them, keep how they go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+
+from modelhub.services.jobs.model import Job, JobProgress, JobState
+from modelhub.services.jobs.store.dependents import end_dependents, released
+from modelhub.services.jobs.store.opening import JobDatabase
+from modelhub.services.jobs.store.rows import COLUMNS, job_of, progress_text, to_text
+from modelhub.services.jobs.store.tables import jobs
+
+_ENDED = tuple(state for state in JobState if state.ended)
+_LATEST_CLOCK = 7200.0
+"""Seconds: a next try that is further off than any is was set before the clock was put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A run of a job that can be given to the engine.
+
+    :param generation: which run of it; one of an earlier generation does nothing.
+    """
+
+    id: str
+    generation: int
+    kind: str
+    priority: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A job that was begun.
+
+    :param cut_offs: how often its process ended in the middle without any progress between.
+    :param failures: errors in a row that may pass.
+    """
+
+    job: Job
+    generation: int
+    cut_offs: int
+    failures: int
+
+
+class JobWork:
+    """The daemon's side of a jobs database. Any thread may use it.
+
+    :param host: the name of this machine, which its jobs carry.
+    """
+
+    def __init__(self, database: JobDatabase, host: str) -> None:
+        self._database = database
+        self._host = host
+
+    def settle(self) -> int:
+        """End the jobs that come after one that failed; how many."""
+        with self._database.read() as connection:
+            waits = connection.scalar(
+                select(jobs.c.id)
+                .where(jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), jobs.c.after != "[]")
+                .limit(1)
+            )
+        if waits is None:
+            return 0
+        with self._database.write() as connection:
+            return end_dependents(connection)
+
+    def turns(self, kind: str, room: int) -> list[Turn]:
+        """The jobs of a kind that are to be given to the engine now, in their order.
+
+        The engine is given few jobs at a time, the most urgent ones, so that a change of mind
+        (another priority, a pause) finds most of them still here.
+
+        :param room: how many of at least the same urgency may wait in the engine.
+        """
+        now = time.time()
+        with self._database.read() as connection:
+            handed = connection.execute(
+                select(jobs.c.priority).where(
+                    jobs.c.state == JobState.WAITING, jobs.c.kind == kind, jobs.c.handed
+                )
+            ).scalars()
+            waiting = sorted(handed)
+            query = (
+                select(jobs.c.id, jobs.c.generation, jobs.c.kind, jobs.c.priority, jobs.c.arguments)
+                .where(jobs.c.state == JobState.WAITING, jobs.c.kind == kind, ~jobs.c.handed)
+                .where(or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LATEST_CLOCK))
+                .where(_is_free(released(connection)))
+                .order_by(jobs.c.priority, jobs.c.created, jobs.c.id)
+                .limit(room)
+            )
+            found = [Turn(*row) for row in connection.execute(query)]
+        chosen: list[Turn] = []
+        for turn in found:
+            ahead = sum(1 for one in waiting if one <= turn.priority) + len(chosen)
+            if ahead < room:
+                chosen.append(turn)
+        return chosen
+
+    def kinds_waiting(self) -> list[str]:
+        """The kinds of which jobs wait that were not given to the engine yet."""
+        query = select(jobs.c.kind).where(jobs.c.state == JobState.WAITING, ~jobs.c.handed)
+        with self._database.read() as connection:
+            return list(connection.execute(query.distinct()).scalars())
+
+    def handed(self, turns: Collection[Turn]) -> None:
+        """Remember that these were given to the engine."""
+        with self._database.write() as connection:
+            for turn in turns:
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == turn.id, jobs.c.generation == turn.generation)
+                    .values(handed=True)
+                )
+
+    def next_try(self) -> float | None:
+        """When the next job is to be tried again, in seconds since 1970."""
+        query = select(func.min(jobs.c.not_before)).where(
+            jobs.c.state == JobState.WAITING, ~jobs.c.handed, jobs.c.not_before > time.time()
+        )
+        with self._database.read() as connection:
+            found: float | None = connection.scalar(query)
+        return found
+
+    def open_handed(self) -> dict[str, int]:
+        """The jobs that the engine should know of, with their generations."""
+        query = select(jobs.c.id, jobs.c.generation).where(
+            jobs.c.state.in_((JobState.WAITING, JobState.RUNNING)), jobs.c.handed
+        )
+        with self._database.read() as connection:
+            return {row.id: row.generation for row in connection.execute(query)}
+
+    def hand_again(self, ids: Collection[str]) -> None:
+        """Give jobs to the engine anew, that it lost."""
+        for job_id in ids:
+            self._change(job_id, state=JobState.WAITING, **_anew())
+
+    def begin(self, job_id: str, generation: int) -> Begun | None:
+        """Begin a run of a job; None where it is not this run's turn any more.
+
+        One that runs already by the table is one that was cut off: by a kill, a crash, a power
+        cut. It goes on from what it left, unless somebody has wanted it to stop meanwhile.
+        """
+        with self._database.write() as connection:
+            now = time.time()
+            columns = (
+                *COLUMNS,
+                jobs.c.generation,
+                jobs.c.wanted,
+                jobs.c.cut_offs,
+                jobs.c.failures,
+                jobs.c.reached,
+            )
+            row = connection.execute(select(*columns).where(jobs.c.id == job_id)).first()
+            if row is None or row.generation != generation:
+                return None
+            if row.state not in (JobState.WAITING, JobState.RUNNING):
+                return None
+            values: dict[str, Any] = {}
+            cut_offs = 0
+            if row.state == JobState.RUNNING:
+                cut_offs = row.cut_offs + 1 if row.reached == row.progress else 1
+                if row.wanted:
+                    stopped = JobState.PAUSED if row.wanted == "pause" else JobState.CANCELLED
+                    values = {"state": stopped, **_anew()}
+                    if stopped.ended:
+                        values["ended"] = now
+                    connection.execute(_update(job_id, generation).values(changed=now, **values))
+                    return None
+            values = {
+                "state": JobState.RUNNING,
+                "started": now,
+                "ended": None,
+                "attempts": row.attempts + 1,
+                "host": self._host,
+                "wanted": "",
+                "cut_offs": cut_offs,
+                "reached": row.progress,
+                "error": "",
+                "hint": "",
+                "changed": now,
+            }
+            connection.execute(_update(job_id, generation).values(**values))
+            begun = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one()
+        return Begun(job_of(begun), generation, cut_offs, row.failures)
+
+    def keep_progress(
+        self, job_id: str, generation: int, progress: JobProgress, log: Sequence[str]
+    ) -> None:
+        """Keep how far a running job is."""
+        self._change(
+            job_id,
+            generation,
+            progress=progress_text(progress),
+            log=to_text(list(log)),
+        )
+
+    def wanted(self, ids: Collection[str]) -> dict[str, str]:
+        """What users want of running jobs: ``pause``, ``cancel``; ``gone`` of one that is no more
+        or was taken out of our hands."""
+        if not ids:
+            return {}
+        query = select(jobs.c.id, jobs.c.state, jobs.c.wanted).where(jobs.c.id.in_(ids))
+        with self._database.read() as connection:
+            rows = {row.id: row for row in connection.execute(query)}
+        found = {}
+        for job_id in ids:
+            row = rows.get(job_id)
+            if row is None or row.state != JobState.RUNNING:
+                found[job_id] = "gone"
+            elif row.wanted:
+                found[job_id] = row.wanted
+        return found
+
+    def done(self, job_id: str, generation: int, result: Mapping[str, Any]) -> bool:
+        """It is done; whether it was still this run's to say so."""
+        return self._end(job_id, generation, JobState.DONE, result=to_text(dict(result)))
+
+    def failed(self, job_id: str, generation: int, error: str, hint: str) -> bool:
+        """It failed for good, and with it what comes after it."""
+        return self._end(job_id, generation, JobState.FAILED, error=error, hint=hint)
+
+    def cancelled(self, job_id: str, generation: int) -> bool:
+        """It was stopped for good, and with it what comes after it."""
+        return self._end(job_id, generation, JobState.CANCELLED)
+
+    def paused(self, job_id: str, generation: int) -> bool:
+        """It was stopped for now."""
+        return self._change(job_id, generation, state=JobState.PAUSED, **_anew())
+
+    def parked(self, job_id: str, generation: int) -> bool:
+        """It was stopped since the daemon ends: the next one goes on with it."""
+        return self._change(job_id, generation, state=JobState.WAITING, **_anew())
+
+    def try_later(
+        self, job_id: str, generation: int, error: str, hint: str, *, seconds: float, failures: int
+    ) -> bool:
+        """It failed for a reason that may pass, and is tried again in so many seconds."""
+        again = {**_anew(), "not_before": time.time() + seconds, "failures": failures}
+        return self._change(
+            job_id, generation, state=JobState.WAITING, error=error, hint=hint, **again
+        )
+
+    def trim(self, *, ended_before: float, keep: int) -> int:
+        """Forget ended jobs that are older, or more than are kept; how many.
+
+        Jobs that others still wait for are kept: these need to know how they ended.
+        """
+        with self._database.write() as connection:
+            needed = jobs.alias()
+            waits = (
+                select(needed.c.id)
+                .where(needed.c.state.in_((JobState.WAITING, JobState.PAUSED)))
+                .where(needed.c.after.contains(jobs.c.id))
+                .exists()
+            )
+            ended = jobs.c.state.in_(_ENDED)
+            oldest_kept = connection.scalar(
+                select(jobs.c.ended)
+                .where(ended)
+                .order_by(jobs.c.ended.desc())
+                .offset(keep)
+                .limit(1)
+            )
+            before = ended_before if oldest_kept is None else max(ended_before, oldest_kept)
+            gone = delete(jobs).where(ended, jobs.c.ended <= before, ~waits)
+            return connection.execute(gone).rowcount
+
+    def _end(self, job_id: str, generation: int, state: JobState, **values: Any) -> bool:
+        with self._database.write() as connection:
+            now = time.time()
+            ended = {"state": state, "ended": now, "changed": now, "wanted": ""}
+            change = _update(job_id, generation).values(**ended, **values)
+            if not connection.execute(change).rowcount:
+                return False
+            if state is not JobState.DONE:
+                end_dependents(connection)
+        return True
+
+    def _change(self, job_id: str, generation: int | None = None, **values: Any) -> bool:
+        with self._database.write() as connection:
+            change = _update(job_id, generation).values(changed=time.time(), **values)
+            return connection.execute(change).rowcount > 0
+
+
+def _update(job_id: str, generation: int | None) -> Any:
+    """A change of a job, as long as the run of that generation has the say."""
+    change = update(jobs).where(jobs.c.id == job_id)
+    return change if generation is None else change.where(jobs.c.generation == generation)
+
+
+def _anew() -> dict[str, Any]:
+    """What lets the next run of a job begin, and this one say no more."""
+    return {"generation": jobs.c.generation + 1, "handed": False, "wanted": "", "not_before": 0.0}
+
+
+def _is_free(released_ids: Collection[str]) -> ColumnElement[bool]:
+    return or_(jobs.c.after == "[]", jobs.c.id.in_(released_ids))
