@@ -90,3 +90,12 @@ def test_rows_come_in_the_order_of_their_ids(catalog: Catalog, shelf: Shelf) -> 
     first, second = shelf.put("a.safetensors"), shelf.put("b.safetensors")
     assert [row.id for row in catalog.rows([second, first, 999])] == [second, first]
     assert sorted(catalog.find_ids("a")) == [first]
+
+
+def test_files_are_found_by_their_ids(catalog: Catalog, shelf: Shelf) -> None:
+    first, second = shelf.put("a.safetensors"), shelf.put("b.safetensors")
+    third = shelf.put("c.safetensors")
+    assert shelf.found(f"id:{first},{third}") == {"a.safetensors", "c.safetensors"}
+    assert shelf.found(f"-id:#{second}") == {"a.safetensors", "c.safetensors"}
+    with pytest.raises(QuerySyntaxError, match="the number of a file"):
+        catalog.count("id:x")

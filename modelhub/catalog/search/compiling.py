@@ -28,11 +28,13 @@ from modelhub.catalog.search.criteria import (
     Criterion,
     HashStart,
     InFolder,
+    NumberIs,
     Outdated,
     SizeRange,
     TimeRange,
 )
-from modelhub.catalog.search.fields import FIELDS, NamedFact
+from modelhub.catalog.search.fieldkinds import NamedFact
+from modelhub.catalog.search.fields import FIELDS
 from modelhub.catalog.tables import blobs, local_files, remote_files
 from modelhub.errors import QuerySyntaxError
 
@@ -159,6 +161,8 @@ def _criterion(criterion: Criterion, context: Context) -> Clause:
             return _path(text, context)
         case HashStart(digits):
             return Clause(condition=_hash(digits))
+        case NumberIs(number):
+            return Clause(condition=listings.c.id == number)
         case Outdated(wanted):
             return Clause(condition=_outdated() if wanted else not_(_outdated()))
         case _:

@@ -52,8 +52,15 @@ class Outdated:
     wanted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class NumberIs:
+    """The file with this id."""
+
+    number: int
+
+
 Criterion: TypeAlias = (
-    FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart | Outdated
+    FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart | Outdated | NumberIs
 )
 """`AllOf` stands for facts excluded from all files (``missing:no``)."""
 
