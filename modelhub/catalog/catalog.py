@@ -288,11 +288,18 @@ class Catalog(IndexMethods, KeepMethods, RenderMethods):
         """
         return self._ids(query)
 
-    def newer_among(self, file_ids: Sequence[int]) -> set[int]:
-        """Those of the files for which the catalog knows a newer version: ``update:yes``."""
+    def newer_of(self, file_ids: Sequence[int]) -> dict[int, int]:
+        """Those of the files for which the catalog knows a newer version (``update:yes``), with
+        the id of the newest one."""
         from modelhub.catalog import newer
 
-        return newer.newer_among(self._store, file_ids)
+        return newer.newer_of(self._store, file_ids)
+
+    def totals(self) -> tuple[int, int]:
+        """How many models are on disk, and their bytes; what is missing does not count."""
+        from modelhub.catalog import queries
+
+        return queries.totals(self._store)
 
     def facets(self, key: str, query: str = "", *, limit: int = 50) -> list[tuple[str, int]]:
         """The values of one kind among the found files, with counts, most first.

@@ -18,39 +18,43 @@ from modelhub.catalog.tables import remote_files, versions
 
 def is_outdated() -> ColumnElement[bool]:
     """The SQL condition that a newer version of the file of a `listings` row is known."""
-    return listings.c.version_id.in_(_outdated_versions())
+    return listings.c.version_id.in_(_pairs().with_only_columns(_OLDER.c.id))
 
 
-def _outdated_versions() -> Select[int]:
-    older, newer, here = versions.alias("older"), versions.alias("newer"), listings.alias("here")
-    has_files = select(remote_files.c.id).where(remote_files.c.version_id == newer.c.id)
-    is_here = select(here.c.id).where(here.c.version_id == newer.c.id)
+def _pairs() -> Select[int, int]:
+    """Versions with those that are newer, oldest of these first."""
+    here = listings.alias("here")
+    has_files = select(remote_files.c.id).where(remote_files.c.version_id == _NEWER.c.id)
+    is_here = select(here.c.id).where(here.c.version_id == _NEWER.c.id)
     return (
-        select(older.c.id)
-        .join(newer, newer.c.model_id == older.c.model_id)
+        select(_OLDER.c.id, _NEWER.c.id)
+        .join(_NEWER, _NEWER.c.model_id == _OLDER.c.model_id)
         .where(
-            newer.c.published_at > older.c.published_at,
-            func.lower(func.coalesce(newer.c.base_model, ""))
-            == func.lower(func.coalesce(older.c.base_model, "")),
-            newer.c.gone_at.is_(None),
+            _NEWER.c.published_at > _OLDER.c.published_at,
+            func.lower(func.coalesce(_NEWER.c.base_model, ""))
+            == func.lower(func.coalesce(_OLDER.c.base_model, "")),
+            _NEWER.c.gone_at.is_(None),
             has_files.exists(),
             ~is_here.exists(),
         )
     )
 
 
-def newer_among(store: Store, file_ids: Sequence[int]) -> set[int]:
-    """See :meth:`modelhub.catalog.Catalog.newer_among`."""
-    found: set[int] = set()
+_OLDER, _NEWER = versions.alias("older"), versions.alias("newer")
+
+
+def newer_of(store: Store, file_ids: Sequence[int]) -> dict[int, int]:
+    """See :meth:`modelhub.catalog.Catalog.newer_of`."""
+    found: dict[int, int] = {}
     with store.read() as connection:
         for batch in batches(file_ids):
             of_these = select(listings.c.version_id).where(listings.c.id.in_(batch))
-            outdated = _outdated_versions()
-            statement = select(listings.c.id).where(
-                listings.c.id.in_(batch),
-                listings.c.version_id.in_(
-                    outdated.where(outdated.selected_columns[0].in_(of_these))
-                ),
+            pairs = _pairs().where(_OLDER.c.id.in_(of_these)).order_by(_NEWER.c.published_at)
+            newest = {older: newer for older, newer in connection.execute(pairs)}  # noqa: C416
+            rows = connection.execute(
+                select(listings.c.id, listings.c.version_id).where(
+                    listings.c.id.in_(batch), listings.c.version_id.in_(newest)
+                )
             )
-            found.update(connection.scalars(statement))
+            found.update((number, newest[version]) for number, version in rows)
     return found

@@ -11,10 +11,10 @@ from modelhub.catalog.filerows import rows_with_ids
 from modelhub.catalog.fulltext.expression import FactIs
 from modelhub.catalog.fulltext.index import Search, listed
 from modelhub.catalog.listingtables import listings
-from modelhub.catalog.rows import FileRow
+from modelhub.catalog.rows import FileRow, FileState
 from modelhub.catalog.sorting import Sort, SortKey
 from modelhub.catalog.store import Store
-from modelhub.catalog.tables import roots
+from modelhub.catalog.tables import local_files, roots
 from modelhub.catalog.texts import SORT_KEY_OF_NOTHING, stored_text
 from modelhub.catalog.types import taken
 from modelhub.errors import UsageError
@@ -48,6 +48,15 @@ def rows(store: Store, ids: Sequence[int]) -> list[FileRow]:
     """See :meth:`modelhub.catalog.Catalog.rows`."""
     with store.read() as connection:
         return rows_with_ids(connection, ids)
+
+
+def totals(store: Store) -> tuple[int, int]:
+    """See :meth:`modelhub.catalog.Catalog.totals`."""
+    gone = select(local_files.c.id).where(local_files.c.state == FileState.MISSING.value)
+    with store.read() as connection:
+        statement = select(func.count(), func.sum(listings.c.size))
+        number, size = connection.execute(statement.where(listings.c.id.not_in(gone))).one()
+        return number, int(size or 0)
 
 
 def count(store: Store, query: str, *, now: datetime) -> int:

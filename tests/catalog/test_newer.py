@@ -54,8 +54,14 @@ def test_a_file_of_an_older_version_has_an_update(catalog: Catalog, shelf: Shelf
     assert shelf.found("update:yes") == {"dream.safetensors"}
     assert shelf.found("update:no") == {"other.safetensors"}
     assert shelf.found("-update:yes") == {"other.safetensors"}
-    assert catalog.newer_among([old, other]) == {old}
-    assert catalog.newer_among([other]) == catalog.newer_among([]) == set()
+    assert catalog.newer_of([old, other]) == {old: 71}
+    assert catalog.newer_of([other]) == catalog.newer_of([]) == {}
+
+
+def test_the_newest_of_several_is_named(catalog: Catalog, shelf: Shelf) -> None:
+    old = shelf.put("dream.safetensors", "old")
+    publish(catalog, {"v1": 0, "v3": 20, "v2": 9}, here="v1")
+    assert catalog.newer_of([old]) == {old: 71}
 
 
 def test_a_newer_version_that_is_here_as_well_is_no_update(catalog: Catalog, shelf: Shelf) -> None:
@@ -99,3 +105,10 @@ def test_files_are_found_by_their_ids(catalog: Catalog, shelf: Shelf) -> None:
     assert shelf.found(f"-id:#{second}") == {"a.safetensors", "c.safetensors"}
     with pytest.raises(QuerySyntaxError, match="the number of a file"):
         catalog.count("id:x")
+
+
+def test_totals_leave_out_what_is_missing(catalog: Catalog, shelf: Shelf) -> None:
+    assert catalog.totals() == (0, 0)
+    shelf.put("a.safetensors", size=10)
+    shelf.missing(shelf.put("b.safetensors", size=20))
+    assert catalog.totals() == (1, 10)
