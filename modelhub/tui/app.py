@@ -56,6 +56,8 @@ class ModelhubApp(App[None]):
         super().__init__()
         self.session = session
         self.board = JobBoard()
+        self.library_text = ""
+        """How large the library is, as the bar at the top says it."""
         for theme in THEMES:
             self.register_theme(theme)
         remembered = session.remembered.theme
@@ -92,6 +94,9 @@ class ModelhubApp(App[None]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen))
+
+    def action_guide(self) -> None:
+        """Show the guide of the first run."""
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the command palette offers beside the screens' own."""
@@ -163,6 +168,7 @@ class ModelhubApp(App[None]):
             activity.others = max(0, len(running) - 1)
         for bar in section.query(TopBar):
             bar.at_work = at_work
+            bar.library = self.library_text
 
     # Telling
 

@@ -18,7 +18,7 @@ from modelhub.tui.state import Remembered, StateFile
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
     from modelhub.config import Config
-    from modelhub.services.jobs.model import JobQueue
+    from modelhub.services.jobs.anywhere import JobsAnywhere
 
 
 class Session:
@@ -39,7 +39,7 @@ class Session:
         self.remembered: Remembered = self.state_file.load()
         self._lock = threading.RLock()
         self._catalog: Catalog | None = None
-        self._jobs: JobQueue | None = None
+        self._jobs: JobsAnywhere | None = None
         self._closed = False
 
     @property
@@ -78,16 +78,16 @@ class Session:
             return self._catalog
 
     @property
-    def jobs(self) -> JobQueue:
+    def jobs(self) -> JobsAnywhere:
         """Where jobs are asked for and seen. For worker threads, as it opens the catalog.
 
         :raises CatalogError: as :attr:`catalog`.
         """
         with self._lock:
             if self._jobs is None:
-                from modelhub.services.jobs.local import LocalJobs
+                from modelhub.services.jobs.anywhere import JobsAnywhere
 
-                self._jobs = LocalJobs(self.config, self.catalog, self.key)
+                self._jobs = JobsAnywhere(lambda: self.config, self.key)
             return self._jobs
 
     def save_state(self) -> None:
@@ -100,8 +100,7 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-            close_jobs = getattr(self._jobs, "close", None)
-            if close_jobs is not None:
-                close_jobs()
+            if self._jobs is not None:
+                self._jobs.close()
             if self._catalog is not None:
                 self._catalog.close()

@@ -21,6 +21,15 @@ THEMES = (
         surface="#191c25",
         panel="#232734",
         dark=True,
+        variables={
+            "scrollbar": "#3b4261",
+            "scrollbar-hover": "#545c7e",
+            "scrollbar-active": "#7aa2f7",
+            "scrollbar-background": "#191c25",
+            "scrollbar-background-hover": "#191c25",
+            "scrollbar-background-active": "#191c25",
+            "scrollbar-corner-color": "#191c25",
+        },
     ),
     Theme(
         name=LIGHT,
@@ -35,5 +44,14 @@ THEMES = (
         surface="#f0f0ed",
         panel="#e2e3e0",
         dark=False,
+        variables={
+            "scrollbar": "#b4b7bf",
+            "scrollbar-hover": "#8f939c",
+            "scrollbar-active": "#2f5fc4",
+            "scrollbar-background": "#e9e9e6",
+            "scrollbar-background-hover": "#e9e9e6",
+            "scrollbar-background-active": "#e9e9e6",
+            "scrollbar-corner-color": "#e9e9e6",
+        },
     ),
 )

@@ -55,7 +55,7 @@ class TopBar(Widget):
         used = tabs[-1].end if tabs else 0
         gap = width - used - cell_width(self.library) - 1
         if self.library and gap >= 1:
-            parts.append((" " * gap + self.library, "$text-muted"))
+            parts.append((" " * gap + self.library, "$foreground 60%"))
         return Content.assemble(*parts)
 
     def _tabs(self, width: int) -> list[_Tab]:
