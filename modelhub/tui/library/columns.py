@@ -13,7 +13,7 @@ from modelhub.text import human_duration, human_size
 if TYPE_CHECKING:
     from modelhub.catalog import FileRow
 
-LEAST_NAME = 20
+LEAST_NAME = 30
 """Columns of the terminal that the name keeps, whatever else is shown."""
 
 
@@ -73,6 +73,11 @@ def stars(rating: int | None) -> str:
     return "★" * rating if rating else ""
 
 
+def _short_name(row: FileRow) -> str:
+    """Without the extension that nearly all have; one that may hold code stays in sight."""
+    return file_name(row).removesuffix(".safetensors")
+
+
 def _small_size(row: FileRow) -> str:
     number, _, unit = human_size(row.size).partition(" ")
     return f"{float(number):.3g}".rstrip(".") + " " + unit if unit else number
@@ -85,7 +90,7 @@ def _marks(row: FileRow) -> str:
 COLUMNS: dict[str, Column] = {
     column.key: column
     for column in (
-        Column("name", "Name", 0, file_name, "name"),
+        Column("name", "Name", 0, _short_name, "name"),
         Column("type", "Kind", 6, short_type, "type"),
         Column("base", "Base", 11, lambda row: row.base or "", "base"),
         Column("fp", "Prec", 5, lambda row: row.precision or ""),

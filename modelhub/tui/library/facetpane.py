@@ -88,4 +88,6 @@ def _line(label: str, count: int, *, chosen: bool) -> Content:
     room = WIDTH - cell_width(number) - 4
     name = pad(shorten(clean(label), room), room)
     mark = "✓" if chosen else " "
-    return Content.assemble(f" {mark} ", (name, "bold" if chosen else ""), (number, "$foreground 60%"))
+    return Content.assemble(
+        f" {mark} ", (name, "bold" if chosen else ""), (number, "$foreground 60%")
+    )

@@ -49,16 +49,19 @@ class PromptLine(Horizontal):
         value: str = "",
         hint: str = "",
         known: Sequence[str] = (),
+        password: bool = False,
     ) -> None:
         """Ask; `answered` gets the answer, unless the user leaves.
 
         :param known: answers that are proposed while one is typed.
+        :param password: do not show what is typed.
         """
         self._before = self.screen.focused
         self._answered = answered
         self.query(Static).first().update(clean(question))
         self.query_one(".hint", Static).update(hint)
         line = self.query_one(Input)
+        line.password = password
         line.value = value
         line.cursor_position = len(value)
         line.suggester = SuggestFromList(known, case_sensitive=False) if known else None
@@ -69,9 +72,10 @@ class PromptLine(Horizontal):
     def _submit(self, event: Input.Submitted) -> None:
         event.stop()
         answered = self._answered
+        text = event.value.strip()
         self._close()
         if answered is not None:
-            answered(event.value.strip())
+            answered(text)
 
     def action_leave(self) -> None:
         """Answer nothing."""
@@ -80,5 +84,6 @@ class PromptLine(Horizontal):
     def _close(self) -> None:
         self._answered = None
         self.display = False
+        self.query_one(Input).value = ""
         if self._before is not None and self._before.is_mounted:
             self._before.focus()
