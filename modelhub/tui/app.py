@@ -97,6 +97,10 @@ class ModelhubApp(App[None]):
 
     def action_guide(self) -> None:
         """Show the guide of the first run."""
+        from modelhub.tui.screens.guide import GuideScreen
+
+        if not isinstance(self.screen, GuideScreen):
+            self.push_screen(GuideScreen())
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the command palette offers beside the screens' own."""

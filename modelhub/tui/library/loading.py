@@ -200,6 +200,8 @@ class LibraryLoading(Section):
         self.query_one(TopBar).library = text
         self.hub.library_text = text
         self._total = everything
+        if not everything and not self.session.remembered.guided and self.is_current:
+            self.hub.action_guide()
         found = self.table.window.total
         if found is not None:
             self.filter.tell_count(found, everything)
