@@ -58,6 +58,10 @@ class JobBoard:
             self._forget_oldest()
         return tuple(told.values())
 
+    def forget_ended(self) -> None:
+        """Leave out all jobs that have ended: they were cleared."""
+        self.jobs = {job.id: job for job in self.jobs.values() if not job.state.ended}
+
     def _forget_oldest(self) -> None:
         ended = sorted(
             (job for job in self.jobs.values() if job.state.ended),

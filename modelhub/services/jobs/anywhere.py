@@ -48,6 +48,14 @@ class JobsAnywhere:
         """Whether a daemon is there to do jobs."""
         return self.durable.contact.attended()
 
+    @property
+    def stranded(self) -> int:
+        """How many jobs wait for a daemon while none runs."""
+        if self.daemon_runs:
+            return 0
+        counts = self.durable.counts()
+        return counts[JobState.WAITING] + counts[JobState.RUNNING]
+
     def is_here(self, job_id: str) -> bool:
         """Whether this process does that job, or did."""
         try:
