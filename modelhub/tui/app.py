@@ -14,14 +14,15 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 
-from modelhub.tui.jobboard import JobBoard
+from modelhub.services.jobs.model import JobState
+from modelhub.tui.jobboard import JobBoard, ending_of
 from modelhub.tui.sections import FIRST, SECTIONS, new_section
 from modelhub.tui.themes import DARK, THEMES
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from modelhub.services.jobs.model import JobRequest
+    from modelhub.services.jobs.model import Job, JobRequest
     from modelhub.tui.screens.section import Section
     from modelhub.tui.session import Session
 
@@ -58,6 +59,9 @@ class ModelhubApp(App[None]):
         self.board = JobBoard()
         self.library_text = ""
         """How large the library is, as the bar at the top says it."""
+        self._at_work: set[str] = set()
+        """Ids of the jobs whose end is still to be told."""
+        self._warned = False
         for theme in THEMES:
             self.register_theme(theme)
         remembered = session.remembered.theme
@@ -141,18 +145,33 @@ class ModelhubApp(App[None]):
         from modelhub.errors import ModelhubError
 
         try:
-            self.session.jobs.enqueue(request)
+            job = self.session.jobs.enqueue(request)
         except ModelhubError as error:
             self.call_from_thread(self.tell_error, error)
+        else:
+            self.call_from_thread(self._at_work.add, job.id)
 
     def _look(self) -> None:
         changed = self.board.take()
         if not changed:
             return
+        for job in changed:
+            self._tell_end(job)
         section = self._front()
         if section is not None:
             self.freshen_bars(section)
             section.jobs_changed(changed)
+
+    def _tell_end(self, job: Job) -> None:
+        """Say that a job ended, unless it had when this run began."""
+        if not job.state.ended:
+            self._at_work.add(job.id)
+            self._warned = False
+        elif job.id in self._at_work:
+            self._at_work.discard(job.id)
+            told = ending_of(job)
+            severity = "information" if job.state is JobState.DONE else "warning"
+            self.notify(told, severity=severity, markup=False)  # type: ignore[arg-type]
 
     def _front(self) -> Section | None:
         from modelhub.tui.screens.section import Section
@@ -194,8 +213,15 @@ class ModelhubApp(App[None]):
                 loop.add_signal_handler(number, self.exit)
 
     def action_leave(self) -> None:
-        """Leave."""
-        self.exit()
+        """Leave; where jobs would stop with this process, the second time only."""
+        number = self.session.working_here(self._at_work)
+        if number and not self._warned:
+            self._warned = True
+            what = "1 job runs" if number == 1 else f"{number} jobs run"
+            text = f"{what} in this window and would stop; again to leave all the same"
+            self.notify(f"{text}. A later start goes on where they were.", severity="warning")
+        else:
+            self.exit()
 
     def on_unmount(self) -> None:
         """Follow no longer."""

@@ -12,12 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.services.jobs.model import Job, JobState
+from modelhub.text import clean
 
 if TYPE_CHECKING:
     from modelhub.services.jobs.model import JobQueue
 
 MOST_JOBS = 2_000
 """Jobs that the board remembers; the oldest ended ones are forgotten first."""
+
+
+def ending_of(job: Job) -> str:
+    """How a job ended, in a line or two."""
+    title = clean(job.title)
+    if job.state is JobState.FAILED:
+        hint = f"\n{clean(job.hint)}" if job.hint else ""
+        return f"✗ {title}: {clean(job.error)}{hint}"
+    return f"✓ {title}" if job.state is JobState.DONE else f"{title}: {job.state}"
 
 
 class JobBoard:

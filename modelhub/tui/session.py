@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,11 @@ class Session:
 
                 self._jobs = JobsAnywhere(lambda: self.config, self.key)
             return self._jobs
+
+    def working_here(self, job_ids: Collection[str]) -> int:
+        """How many of these jobs this process does: they stop with it."""
+        jobs = self._jobs
+        return sum(jobs.is_here(one) for one in job_ids) if jobs is not None else 0
 
     def save_state(self) -> None:
         """Keep what is remembered. For worker threads."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from modelhub.catalog import FileRow
     from modelhub.services.jobs.model import Job
 
-ALL_THREE = 120
+ALL_THREE = 140
 """Columns of the terminal from which facets and details stand beside the list."""
-BOTH = 96
+BOTH = 110
 """And from which the details do."""
 SORTS = ("name", "added", "-added", "size", "-size", "rating", "type", "base", "path")
 MOST_SELECTED = 20_000

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.events import Resize
 from textual.screen import Screen
+from textual.widgets import Static
 
 from modelhub.tui.widgets.activity import ActivityBar
 from modelhub.tui.widgets.keybar import KeyBar
@@ -17,6 +19,27 @@ if TYPE_CHECKING:
     from modelhub.services.jobs.model import Job
     from modelhub.tui.app import ModelhubApp
     from modelhub.tui.session import Session
+
+
+LEAST_SIZE = (60, 14)
+"""Columns and lines below which nothing useful can be shown."""
+
+
+class TooSmall(Static):
+    """Covers the screen while the terminal is too small for it."""
+
+    DEFAULT_CSS = """
+    TooSmall {
+        layer: overlay; width: 100%; height: 100%; background: $background;
+        content-align: center middle; display: none;
+    }
+    """
+
+    def measure(self, width: int, height: int) -> None:
+        """Cover the screen, or not."""
+        least_width, least_height = LEAST_SIZE
+        self.display = width < least_width or height < least_height
+        self.update(f"{width}x{height}: too small\n{least_width}x{least_height} at least")
 
 
 class Section(Screen[None]):
@@ -40,6 +63,11 @@ class Section(Screen[None]):
             yield from self.compose_body()
         yield ActivityBar()
         yield KeyBar()
+        yield TooSmall()
+
+    def on_resize(self, event: Resize) -> None:
+        """Say so where there is no room."""
+        self.query_one(TooSmall).measure(event.size.width, event.size.height)
 
     def compose_body(self) -> ComposeResult:
         """What stands between the bars."""
