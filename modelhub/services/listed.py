@@ -8,6 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelhub.catalog import Catalog, FileRow
 
 _PAGE = 10_000
@@ -50,6 +52,14 @@ def file_name(row: FileRow) -> str:
         around = row.file.parents
         return around[1].name if len(around) > 1 else row.file.name
     return str(decode_path(row.name))
+
+
+def model_path(row: FileRow) -> Path:
+    """Where a model is; of a diffusers folder the folder, and not its first weights."""
+    if row.format == "diffusers":
+        around = row.file.parents
+        return around[1] if len(around) > 1 else row.file
+    return row.file
 
 
 def remarks(row: FileRow) -> list[str]:

@@ -215,3 +215,22 @@ def _paths(found: Iterable[Any]) -> Iterator[str]:
     for one in found:
         if isinstance(one, Mapping) and isinstance(one.get("path"), str):
             yield one["path"]
+
+
+def in_brief(job: Job) -> Content:
+    """How far a job is, or how it ended: for the screen that asked for it."""
+    sign, _ = SIGNS[job.state]
+    if job.state is JobState.DONE:
+        made = [clean(text) for text in _made(job)] or ["done"]
+        return Content.styled("\n".join(f"{sign} {text}" for text in made[-3:]), "bold $success")
+    if job.state is JobState.FAILED:
+        hint = Content(f"\n{_short(job.hint)}" if job.hint else "")
+        return Content.assemble((f"{sign} {_short(job.error)}", "bold $error"), hint)
+    progress = job.progress
+    words = [job.state.value]
+    if job.state is JobState.RUNNING:
+        words = [str(progress.stage or "begins")]
+        if progress.total:
+            share = min(1.0, progress.done / progress.total)
+            words += [bar(share, _BAR), f"{share:.0%}", _speed(job), _left(job)]
+    return Content(f"{sign} " + "  ".join(word for word in words if word))

@@ -121,6 +121,8 @@ class Rows(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._rows: Sequence[Row] = ()
         self._told = ""
+        self.active = False
+        """Whether the cursor looks as with the focus although something else has it."""
         self.empty_text = ""
         """What stands there while there are no rows."""
 
@@ -192,13 +194,13 @@ class Rows(ScrollView, can_focus=True):
         row = self._rows[index]
         here = bool(row.key) and index == self.cursor
         if here:
-            name = "rows--cursor" if self.has_focus else "rows--blurred"
+            name = "rows--cursor" if self.has_focus or self.active else "rows--blurred"
             base = self.get_component_rich_style(name)
         segments, used = [], 0
         for text, look in row.draw(width):
             style = base
             # On the cursor's line one colour is read more easily than several on another ground.
-            if look and not (here and self.has_focus):
+            if look and not (here and (self.has_focus or self.active)):
                 style = base + self._look(look)
             segments.append(Segment(shorten(text, width - used), style))
             used += cell_width(text)
