@@ -49,7 +49,7 @@ class FilterBar(Vertical):
     FilterBar QueryInput { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
     FilterBar QueryInput:focus { background: $panel; }
     FilterBar .count { width: auto; padding: 0 1; color: $text-muted; }
-    FilterBar .mistake { height: 1; color: $error; display: none; }
+    FilterBar .mistake { height: auto; max-height: 3; color: $error; display: none; }
     FilterBar OptionList {
         overlay: screen; constrain: inside; display: none; width: 32; height: auto;
         max-height: 10; border: round $primary; background: $surface; padding: 0;
@@ -133,7 +133,7 @@ class FilterBar(Vertical):
         width = max(20, self.size.width)
         text = clean(error.message)
         if not isinstance(error, QuerySyntaxError):
-            return Content(shorten(f"   {text}", width))
+            return Content(f"{text}\n{clean(error.hint)}".rstrip())
         at = len(_PROMPT) + cell_width(error.query[: error.column - 1])
         text = f"^ {text}"
         # Long messages begin further left, with the mark of the column above their end.
