@@ -28,7 +28,7 @@ The command line prints both on standard error and leaves with ``exit_code``::
     ├── CannotRender                 1
     │   ├── PartsMissing, NotEnoughMemory, AddonMisfit
     ├── RenderFailed, RenderWorkerDied 1
-    ├── MissingExtra, AlreadyRunning, DaemonNotRunning, DaemonFailed 1
+    ├── MissingExtra, AlreadyRunning, NoTerminal, DaemonNotRunning, DaemonFailed 1
     └── CatalogError                 1
         ├── CatalogLocked, CatalogReadOnly, CatalogCorrupt, CatalogTooNew, CatalogUnreachable
 
@@ -405,6 +405,12 @@ class FileChanged(NetworkError):
 
 class MissingExtra(ModelhubError):
     """A part of modelhub needs packages that are not installed; the hint is the command."""
+
+
+class NoTerminal(ModelhubError):
+    """There is no terminal that the terminal UI could be shown in."""
+
+    hint = "run it in a terminal; every command works without one: `modelhub --help`"
 
 
 class AlreadyRunning(ModelhubError):

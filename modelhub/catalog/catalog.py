@@ -6,7 +6,7 @@ only some commands need is imported when it is first called, so that opening and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from modelhub.catalog.rows import FileRow
     from modelhub.catalog.search.completions import Completion
     from modelhub.catalog.showing import Changed, CheckReport, EventRow, FileDetails
-    from modelhub.catalog.sorting import Sort, SortKey
+    from modelhub.catalog.sorting import Sort
     from modelhub.config import Config
 
 
@@ -275,10 +275,37 @@ class Catalog(IndexMethods, KeepMethods, RenderMethods):
 
         return queries.count(self._store, query, now=self._clock())
 
-    def facets(self, key: SortKey, query: str = "", *, limit: int = 50) -> list[tuple[str, int]]:
-        """The types, base models or ratings among the found files, with counts, most first.
+    def rows(self, file_ids: Sequence[int]) -> list[FileRow]:
+        """These files, in this order; those that the catalog does not know are left out."""
+        from modelhub.catalog import queries
 
-        :raises UsageError: `key` is not one of type, base and rating.
+        return queries.rows(self._store, file_ids)
+
+    def find_ids(self, query: str = "") -> tuple[int, ...]:
+        """The ids of all files that the query finds.
+
+        :raises QuerySyntaxError: the query has a mistake.
+        """
+        return self._ids(query)
+
+    def newer_of(self, file_ids: Sequence[int]) -> dict[int, int]:
+        """Those of the files for which the catalog knows a newer version (``update:yes``), with
+        the id of the newest one."""
+        from modelhub.catalog import newer
+
+        return newer.newer_of(self._store, file_ids)
+
+    def totals(self) -> tuple[int, int]:
+        """How many models are on disk, and their bytes; what is missing does not count."""
+        from modelhub.catalog import queries
+
+        return queries.totals(self._store)
+
+    def facets(self, key: str, query: str = "", *, limit: int = 50) -> list[tuple[str, int]]:
+        """The values of one kind among the found files, with counts, most first.
+
+        :param key: ``type``, ``base``, ``rating``, ``format`` or ``fp``.
+        :raises UsageError: `key` is none of these.
         """
         from modelhub.catalog import queries
 

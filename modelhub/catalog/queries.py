@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -10,18 +11,20 @@ from modelhub.catalog.filerows import rows_with_ids
 from modelhub.catalog.fulltext.expression import FactIs
 from modelhub.catalog.fulltext.index import Search, listed
 from modelhub.catalog.listingtables import listings
-from modelhub.catalog.rows import FileRow
+from modelhub.catalog.rows import FileRow, FileState
 from modelhub.catalog.sorting import Sort, SortKey
 from modelhub.catalog.store import Store
-from modelhub.catalog.tables import roots
+from modelhub.catalog.tables import local_files, roots
 from modelhub.catalog.texts import SORT_KEY_OF_NOTHING, stored_text
 from modelhub.catalog.types import taken
 from modelhub.errors import UsageError
 
 _FACETS = {
-    SortKey.TYPE: listings.c.type_key,
-    SortKey.BASE: listings.c.base,
-    SortKey.RATING: listings.c.rating,
+    "type": listings.c.type_key,
+    "base": listings.c.base,
+    "rating": listings.c.rating,
+    "format": listings.c.format,
+    "fp": listings.c.precision,
 }
 
 
@@ -41,6 +44,21 @@ def select_ids(store: Store, query: str, *, now: datetime) -> tuple[int, ...]:
         return tuple(connection.scalars(found.order_by(listings.c.id)))
 
 
+def rows(store: Store, ids: Sequence[int]) -> list[FileRow]:
+    """See :meth:`modelhub.catalog.Catalog.rows`."""
+    with store.read() as connection:
+        return rows_with_ids(connection, ids)
+
+
+def totals(store: Store) -> tuple[int, int]:
+    """See :meth:`modelhub.catalog.Catalog.totals`."""
+    gone = select(local_files.c.id).where(local_files.c.state == FileState.MISSING.value)
+    with store.read() as connection:
+        statement = select(func.count(), func.sum(listings.c.size))
+        number, size = connection.execute(statement.where(listings.c.id.not_in(gone))).one()
+        return number, int(size or 0)
+
+
 def count(store: Store, query: str, *, now: datetime) -> int:
     """See :meth:`modelhub.catalog.Catalog.count`."""
     with store.read() as connection:
@@ -49,7 +67,7 @@ def count(store: Store, query: str, *, now: datetime) -> int:
 
 
 def facets(
-    store: Store, key: SortKey, query: str, *, limit: int, now: datetime
+    store: Store, key: str, query: str, *, limit: int, now: datetime
 ) -> list[tuple[str, int]]:
     """See :meth:`modelhub.catalog.Catalog.facets`."""
     column = _FACETS.get(key)
@@ -66,9 +84,9 @@ def facets(
             .order_by(number.desc(), column)
             .limit(taken(limit))
         )
-        if key is SortKey.TYPE:
+        if key == "type":
             statement = statement.where(column != SORT_KEY_OF_NOTHING)
-        if key is SortKey.RATING:
+        if key == "rating":
             statement = statement.where(column > 0)
         return [(str(value), total) for value, total in connection.execute(statement)]
 

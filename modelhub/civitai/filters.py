@@ -8,6 +8,10 @@ from typing import ClassVar
 
 from modelhub.errors import UsageError
 
+SORTS = {"rating": "Highest Rated", "downloads": "Most Downloaded", "newest": "Newest"}
+"""Civitai's word for each order, by ours."""
+PERIODS = {"all": "AllTime", "year": "Year", "month": "Month", "week": "Week", "day": "Day"}
+
 
 def _camel(name: str) -> str:
     first, *rest = name.split("_")

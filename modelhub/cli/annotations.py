@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from modelhub.cli.library import file_name, opened_catalog
+from modelhub.cli.library import opened_catalog
 from modelhub.cli.text import plural
 from modelhub.errors import Cancelled
+from modelhub.services.listed import file_name
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, Changed, FileRow

@@ -1,4 +1,4 @@
-"""What the commands on the library share: the catalog, the Civitai client, a file's name."""
+"""What the commands on the library share: the catalog, the Civitai client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from modelhub.catalog import Catalog, FileRow
+    from modelhub.catalog import Catalog
     from modelhub.civitai.client import CivitaiClient
     from modelhub.cli.context import App
 
@@ -24,19 +24,6 @@ def opened_catalog(app: App) -> Iterator[Catalog]:
 
     with open_catalog(app.config) as catalog:
         yield catalog
-
-
-def file_name(row: FileRow) -> str:
-    """A file's name as it is on disk: the catalog spells names that are not UTF-8 otherwise.
-
-    A diffusers folder has its own name, not that of the weights two levels below it.
-    """
-    from modelhub.catalog.paths import decode_path
-
-    if row.format == "diffusers":
-        around = row.file.parents
-        return around[1].name if len(around) > 1 else row.file.name
-    return str(decode_path(row.name))
 
 
 @contextmanager

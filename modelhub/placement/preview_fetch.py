@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from modelhub.config import Config
@@ -27,6 +27,7 @@ from modelhub.whole_files import create_file
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
 MAX_BYTES = 10 << 20
 """The largest preview that is kept."""
 
@@ -70,20 +71,50 @@ def save_preview(
     there = existing_preview(model_file)
     if there is not None:
         return PreviewResult(there)
+
+    def place(image: PreviewImage, content: bytes) -> PreviewResult:
+        return _placed(model_file, image, content)
+
+    result = _first(config, images, cancel, place)
+    return PreviewResult(None, notice=result) if isinstance(result, str) else result
+
+
+def fetch_preview(
+    config: Config, images: Iterable[Any], *, cancel: threading.Event | None = None
+) -> tuple[bytes, str]:
+    """The first image that the user's settings allow, kept nowhere; or nothing, and why.
+
+    :param images: `images` of a version's answer, decoded.
+    :raises Cancelled: `cancel` was set.
+    """
+
+    def take(image: PreviewImage, content: bytes) -> bytes:
+        if image_type_of(content[:16]) is None:
+            raise _NoPreview(f"{shown_url(image.url)} is no PNG, JPEG, WebP or GIF image")
+        return content
+
+    result = _first(config, images, cancel, take)
+    return (b"", result) if isinstance(result, str) else (result, "")
+
+
+def _first(
+    config: Config,
+    images: Iterable[Any],
+    cancel: threading.Event | None,
+    take: Callable[[PreviewImage, bytes], T],
+) -> T | str:
+    """What `take` makes of the first image that can be had; or why there is none."""
     candidates = list(islice(preview_candidates(images, config.sidecars.max_nsfw), _MAX_CANDIDATES))
     if not candidates:
         limit = config.sidecars.max_nsfw
-        return PreviewResult(
-            None, notice=f"no preview image at level {limit} or below is published"
-        )
+        return f"no preview image at level {limit} or below is published"
     reasons = []
     for image in candidates:
         try:
-            content = _fetch_stoppable(config, image, cancel)
-            return _placed(model_file, image, content)
+            return take(image, _fetch_stoppable(config, image, cancel))
         except _NoPreview as why:
             reasons.append(str(why))
-    return PreviewResult(None, notice=f"no preview: {reasons[0]}")
+    return f"no preview: {reasons[0]}"
 
 
 def _placed(model_file: Path, image: PreviewImage, content: bytes) -> PreviewResult:

@@ -266,6 +266,7 @@ def test_facets_count_what_was_found(library: Shelf) -> None:
     ]  # fmt: skip
     assert catalog.facets(SortKey.BASE, "path:loras/") == [("Pony", 1), ("SDXL 1.0", 1)]
     assert catalog.facets(SortKey.RATING) == [("4", 1)]
+    assert sum(number for _, number in catalog.facets("format")) == 5
     with pytest.raises(UsageError):
         catalog.facets(SortKey.SIZE)
 

@@ -24,8 +24,17 @@ from modelhub.catalog.fulltext.index import FullText, Search
 from modelhub.catalog.fulltext.words import folded, words_of
 from modelhub.catalog.listingtables import listings
 from modelhub.catalog.search.ast import FieldTerm, Phrase, Query, Term, Value, Word
-from modelhub.catalog.search.criteria import Criterion, HashStart, InFolder, SizeRange, TimeRange
-from modelhub.catalog.search.fields import FIELDS, NamedFact
+from modelhub.catalog.search.criteria import (
+    Criterion,
+    HashStart,
+    InFolder,
+    NumberIs,
+    Outdated,
+    SizeRange,
+    TimeRange,
+)
+from modelhub.catalog.search.fieldkinds import NamedFact
+from modelhub.catalog.search.fields import FIELDS
 from modelhub.catalog.tables import blobs, local_files, remote_files
 from modelhub.errors import QuerySyntaxError
 
@@ -152,6 +161,10 @@ def _criterion(criterion: Criterion, context: Context) -> Clause:
             return _path(text, context)
         case HashStart(digits):
             return Clause(condition=_hash(digits))
+        case NumberIs(number):
+            return Clause(condition=listings.c.id == number)
+        case Outdated(wanted):
+            return Clause(condition=_outdated() if wanted else not_(_outdated()))
         case _:
             return Clause(criterion)
 
@@ -182,6 +195,13 @@ def _times(times: TimeRange) -> Clause:
     if times.column == "used_at":
         match = FactIs((fact(Fact.USED, "yes"),))
     return Clause(match, and_(*conditions))
+
+
+def _outdated() -> ColumnElement[bool]:
+    """Not true, rather than unknown, of files of which no version is known."""
+    from modelhub.catalog.newer import is_outdated
+
+    return and_(listings.c.version_id.is_not(None), is_outdated())
 
 
 def _like(text: str) -> str:

@@ -45,7 +45,23 @@ class HashStart:
     digits: str
 
 
-Criterion: TypeAlias = FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """Files of which a newer version is known, or (not `wanted`) all the others."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NumberIs:
+    """The file with this id."""
+
+    number: int
+
+
+Criterion: TypeAlias = (
+    FactIs | Words | AllOf | SizeRange | TimeRange | InFolder | HashStart | Outdated | NumberIs
+)
 """`AllOf` stands for facts excluded from all files (``missing:no``)."""
 
 

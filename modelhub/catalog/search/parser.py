@@ -12,7 +12,8 @@ from typing import NoReturn
 from modelhub.catalog.fulltext.words import words_of
 from modelhub.catalog.search.ast import FieldTerm, Operator, Phrase, Query, Term, Value, Word
 from modelhub.catalog.search.criteria import ValueRefused
-from modelhub.catalog.search.fields import FIELDS, field_named, nearest
+from modelhub.catalog.search.fieldkinds import nearest
+from modelhub.catalog.search.fields import FIELDS, field_named
 from modelhub.catalog.search.lexer import Token, TokenKind, tokens
 from modelhub.errors import QuerySyntaxError
 

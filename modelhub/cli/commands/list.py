@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelhub.cli.context import App, pass_app
-from modelhub.cli.library import file_name, opened_catalog
+from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import Column, OutputForm, output_options, print_listing
 from modelhub.cli.text import human_duration, human_size, plural
+from modelhub.services.listed import file_name, remarks
 
 if TYPE_CHECKING:
     from modelhub.catalog import FileRow
@@ -112,7 +113,7 @@ def _columns() -> list[Column[FileRow]]:
         Column("Size", lambda row: row.size, show=human_size, right=True),
         Column("Rating", lambda row: row.rating, show=_stars),
         Column("Added", lambda row: row.added_at, show=_ago, right=True),
-        Column("State", lambda row: _remark(row)),
+        Column("State", lambda row: ", ".join(remarks(row))),
         Column("Tags", lambda row: ", ".join(row.tags), flexible=True),
     ]
 
@@ -147,18 +148,3 @@ def _ago(when: datetime) -> str:
     """The greatest unit of the time since then, in the width of a column: `5 m`, `3 d`."""
     spans = human_duration((datetime.now(UTC) - when).total_seconds()).split(" ")
     return " ".join(spans[:2])
-
-
-def _remark(row: FileRow) -> str:
-    """What is out of the ordinary, in words: a colour or a sign alone would be missed."""
-    remarks = [] if row.state == "hashed" else [str(row.state)]
-    if row.unsafe:
-        # Without a verdict of ours it is Civitai's scan that says so.
-        remarks.append(row.verdict or "unsafe")
-    if row.fault:
-        remarks.append("fault")
-    if row.copies > 1:
-        remarks.append(f"{row.copies} copies")
-    if row.parts > 1:
-        remarks.append(f"{row.parts} parts")
-    return ", ".join(remarks)

@@ -10,8 +10,9 @@ import click
 
 from modelhub.cli.annotations import hash_before_writing
 from modelhub.cli.context import App, pass_app
-from modelhub.cli.library import file_name, opened_catalog
+from modelhub.cli.library import opened_catalog
 from modelhub.errors import UsageError
+from modelhub.services.listed import file_name
 
 
 @click.command()

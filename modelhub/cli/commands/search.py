@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelhub.civitai.filters import PERIODS, SORTS
 from modelhub.cli.context import App
 from modelhub.cli.library import civitai_client, opened_catalog
 from modelhub.cli.output import Column, OutputForm, output_options, print_listing
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from modelhub.services.search import FoundModel
 
 _PAGE = 100
-_SORTS = {"rating": "Highest Rated", "downloads": "Most Downloaded", "newest": "Newest"}
-_PERIODS = {
-    "all": "AllTime",
-    "year": "Year",
-    "month": "Month",
-    "week": "Week",
-    "day": "Day",
-}
 
 
 @click.command()
@@ -34,8 +27,8 @@ _PERIODS = {
 @click.option("--base", "bases", multiple=True, help="'SD 1.5', 'SDXL 1.0' ...; may be repeated.")
 @click.option("--tag", help="Models with this tag.")
 @click.option("--creator", help="Models of this creator.")
-@click.option("--sort", type=click.Choice(list(_SORTS)), help="The order.")
-@click.option("--period", type=click.Choice(list(_PERIODS)), help="Counted over this time.")
+@click.option("--sort", type=click.Choice(list(SORTS)), help="The order.")
+@click.option("--period", type=click.Choice(list(PERIODS)), help="Counted over this time.")
 @click.option("--nsfw/--no-nsfw", default=None, help="With or without adult models.")
 @click.option(
     "--limit",
@@ -92,8 +85,8 @@ def _filters(query: tuple[str, ...], options: dict[str, Any]) -> Any:
         base_models=options["bases"],
         tag=options["tag"],
         username=options["creator"],
-        sort=_SORTS.get(options["sort"] or ""),
-        period=_PERIODS.get(options["period"] or ""),
+        sort=SORTS.get(options["sort"] or ""),
+        period=PERIODS.get(options["period"] or ""),
         nsfw=options["nsfw"],
         limit=min(options["limit"], _PAGE),
     )

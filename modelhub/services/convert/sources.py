@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from modelhub.errors import FileUnreadable, UnknownFile
 from modelhub.formats.reading import read_model
 from modelhub.services.inspect import local_path
+from modelhub.services.listed import model_path
 
 if TYPE_CHECKING:
-    from modelhub.catalog import Catalog, FileRow
+    from modelhub.catalog import Catalog
 
 _LIKE_A_QUERY = re.compile(r"-?[a-z]+(:|[<>]=?)")
 _PATTERN = re.compile(r"[*?\[]")
@@ -58,7 +59,7 @@ def _named(catalog: Catalog, text: str) -> list[Path]:
             return files
         raise UnknownFile(f"no file here fits the pattern {text!r}")
     try:
-        return [_path_of(catalog.resolve_file(text))]
+        return [model_path(catalog.resolve_file(text))]
     except UnknownFile as error:
         hint = f"there is no file {text!r} here either; `modelhub list` shows the catalog"
         raise UnknownFile(error.message, hint=hint) from error
@@ -68,19 +69,11 @@ def _by_query(catalog: Catalog, query: str) -> list[Path]:
     from modelhub.catalog import FileState
 
     rows = catalog.list_files(query, limit=None)
-    here = [_path_of(row) for row in rows if row.state is not FileState.MISSING]
+    here = [model_path(row) for row in rows if row.state is not FileState.MISSING]
     if not here:
         gone = ", and those that it knows are missing" if rows else ""
         raise UnknownFile(f"no file in the catalog matches {query!r}{gone}")
     return here
-
-
-def _path_of(row: FileRow) -> Path:
-    """Where it is; of a diffusers folder the folder, and not its first weights."""
-    if row.format == "diffusers":
-        around = row.file.parents
-        return around[1] if len(around) > 1 else row.file
-    return row.file
 
 
 def _unique(paths: Iterable[Path]) -> tuple[Path, ...]:

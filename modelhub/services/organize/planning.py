@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelhub.catalog import FileState, decode_path
+from modelhub.catalog.batching import batches
 from modelhub.placement.names import split_name
 from modelhub.services.index.names import MODEL_INDEX
 from modelhub.services.listed import every_batch
@@ -29,12 +30,14 @@ _BESIDE_CHECKPOINT = ("a1111", "forge")
 class Wish:
     """What the user asked for; None and False leave it to the defaults.
 
+    :param ids: only these files of the catalog; empty: all that the query finds.
     :param into: the root to move to, instead of within each file's own.
     :param layout: instead of the roots' own.
     :param guesses: move also what was identified by a guess.
     """
 
     query: str = ""
+    ids: Sequence[int] = ()
     into: RootRow | None = None
     layout: str | None = None
     guesses: bool = False
@@ -86,7 +89,7 @@ class _Planner:
         return Plan(movements=movements, skipped=self._skipped, in_place=self._in_place)
 
     def _candidates(self) -> Iterator[_Candidate]:
-        for rows in every_batch(self._catalog, self._wish.query):
+        for rows in self._asked_for():
             published = self._catalog.published_as([row.id for row in rows])
             for row in rows:
                 found = self._candidate(row, published.get(row.id, ()))
@@ -94,6 +97,11 @@ class _Planner:
                     self._skipped.append(Skipped(row.file, found))
                 elif found is not None:
                     yield found
+
+    def _asked_for(self) -> Iterator[list[FileRow]]:
+        if not self._wish.ids:
+            return every_batch(self._catalog, self._wish.query)
+        return (self._catalog.rows(part) for part in batches(self._wish.ids))
 
     def _candidate(self, row: FileRow, published: Sequence[PublishedAs]) -> _Candidate | str | None:
         if refusal := _unfit(row):

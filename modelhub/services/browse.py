@@ -1,0 +1,185 @@
+"""Browsing Civitai: page after page of a search, what of it is here, and pictures of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from modelhub.catalog import FileState
+from modelhub.civitai.choose import choose_file
+from modelhub.civitai.client import CivitaiClient
+from modelhub.civitai.reference_values import FileWish
+from modelhub.errors import ModelhubError
+from modelhub.placement.preview_fetch import fetch_preview
+from modelhub.services.jobs.model import Job, JobKind, JobRequest
+from modelhub.services.jobs.plain import to_plain
+from modelhub.services.pull import PullOptions
+
+if TYPE_CHECKING:
+    from modelhub.catalog import Catalog
+    from modelhub.civitai.answers import Answer
+    from modelhub.civitai.filters import ModelFilters
+    from modelhub.civitai.schema import Enums, Model, ModelFile, Page, Version
+    from modelhub.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed:
+    """A model that a search found.
+
+    :param here: ids of its versions of which a file is in the library.
+    """
+
+    model: Model
+    here: frozenset[int]
+
+    @property
+    def newest(self) -> Version | None:
+        """The newest version that has files."""
+        return next((version for version in self.model.versions if version.files), None)
+
+
+class Browsing:
+    """Searches with one client. To be closed, or used with ``with``; not from several threads at
+    once, :meth:`stop` aside.
+
+    :raises ConfigError: the settings or the stored key are wrong.
+    """
+
+    def __init__(self, config: Config, key: str | None, catalog: Catalog) -> None:
+        self._config, self._catalog = config, catalog
+        self._cancel = threading.Event()
+        self._client = CivitaiClient(config, key, cancel=self._cancel)
+        self._filters: ModelFilters | None = None
+        self._pages: Iterator[Answer[Page[Model]]] | None = None
+        self._given = 0
+        self.more = False
+        """Whether the search has further models, as far as the last page tells."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what waits, and close the connections."""
+        self.stop()
+        self._client.close()
+
+    def stop(self) -> None:
+        """Have whatever waits end with `Cancelled`; nothing can be asked afterwards."""
+        self._cancel.set()
+
+    def search(self, filters: ModelFilters) -> None:
+        """Begin a search; nothing is asked before :meth:`next_page` is called."""
+        self._filters, self._pages, self._given = filters, None, 0
+
+    def next_page(self) -> list[Browsed]:
+        """The next models that the search finds, in Civitai's order; nothing: there are no more.
+
+        :raises UsageError: a filter is not understood by the server.
+        :raises NetworkError, AccessError: as the client does; asking again goes on from there.
+        """
+        try:
+            for page in self._onward():
+                self._given += 1
+                metadata = page.value.metadata
+                self.more = bool(metadata.next_cursor or metadata.next_page)
+                if page.value.items:
+                    return [self._described(model) for model in page.value.items]
+        except ModelhubError:
+            self._pages = None
+            raise
+        self.more = False
+        return []
+
+    def _onward(self) -> Iterator[Answer[Page[Model]]]:
+        """The pages that were not given yet: an error ended the listing of the client."""
+        if self._pages is None:
+            pages = self._client.models(self._filters)
+            self._pages = islice(pages, self._given, None)
+        return self._pages
+
+    def again(self, model: Model) -> Browsed:
+        """The same model with what of it is here by now."""
+        return self._described(model)
+
+    def _described(self, model: Model) -> Browsed:
+        here = (one.id for one in model.versions if self._is_here(one))
+        return Browsed(model, frozenset(here))
+
+    def _is_here(self, version: Version) -> bool:
+        rows = self._catalog.find_local_by_version(version.id)
+        return any(row.state is not FileState.MISSING for row in rows)
+
+    def places(self, version: Version) -> Mapping[int, Path]:
+        """Where the files of a version are on this disk, by their ids."""
+        found: dict[int, Path] = {}
+        for file in version.files:
+            if file.hashes.sha256 is None:
+                continue
+            rows = self._catalog.find_local_by_sha256(file.hashes.sha256)
+            place = next((row.file for row in rows if row.state is not FileState.MISSING), None)
+            if place is not None:
+                found[file.id] = place
+        return found
+
+    def picture(self, version: Version) -> tuple[bytes, str]:
+        """The first image of a version that the settings allow; or nothing, and why."""
+        images = msgspec.to_builtins(version.images)
+        return fetch_preview(self._config, images, cancel=self._cancel)
+
+    def enums(self) -> Enums:
+        """The model types and base models as they are today."""
+        return self._client.enums().value
+
+
+def chosen_file(version: Version, model: Model) -> ModelFile | None:
+    """The file that `pull` takes where nothing else is said; None where there is none to take."""
+    try:
+        return choose_file(version, FileWish(), model=model).file
+    except ModelhubError:
+        return None
+
+
+def licence(model: Model) -> list[str]:
+    """What the creator allows, a sentence each; nothing where the answer does not say."""
+    said = []
+    if model.allow_no_credit is not None:
+        said.append("credit is not asked for" if model.allow_no_credit else "give credit")
+    if model.allow_commercial_use is not None:
+        uses = model.allow_commercial_use
+        named = [uses] if isinstance(uses, str) else list(uses)
+        allowed = [one for one in named if one.casefold() != "none"]
+        said.append(f"commercial use: {', '.join(allowed) if allowed else 'none'}")
+    if model.allow_derivatives is not None:
+        said.append("may be merged" if model.allow_derivatives else "must not be merged")
+    if model.allow_different_license is not None:
+        other = "under another licence" if model.allow_different_license else "under this licence"
+        said.append(f"merges {other}")
+    return said
+
+
+def pull_job(model: Model, version: Version, file: ModelFile) -> JobRequest:
+    """The job that pulls one published file."""
+    return JobRequest(
+        kind=JobKind.DOWNLOAD,
+        arguments={
+            "reference": f"{model.id}@{version.id}",
+            "options": to_plain(PullOptions(file=str(file.id))),
+        },
+        title=f"{model.name}: {file.name}",
+    )
+
+
+def pulled_version(job: Job) -> int | None:
+    """The version that a job of :func:`pull_job` is about; None for other jobs."""
+    _, _, version = str(job.arguments.get("reference", "")).partition("@")
+    return int(version) if job.kind is JobKind.DOWNLOAD and version.isdecimal() else None
