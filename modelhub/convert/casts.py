@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from modelhub.convert.halves import to_half
 from modelhub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def encode(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
         if dtype == "BF16":
             return _brain_bits(numbers.astype("<f4", copy=False))
         if dtype == "F16" and numbers.dtype.kind != "b":
-            numbers = numbers.astype("<f4", copy=False)
+            return to_half(numbers.astype("<f4", copy=False))
         return numbers.astype(_NUMPY[dtype], copy=False)
 
 

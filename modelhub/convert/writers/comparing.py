@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,7 @@ class Comparison:
 
     :param checksums: CRC-32 by tensor, as the file has them; empty where its format keeps none.
     :param digests: BLAKE3 of what was written of those tensors whose values are not made again.
+    :param hashes: which to compute, out of :data:`modelhub.formats.hashes.ALL_HASHES`.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class Comparison:
         digests: Mapping[str, bytes],
         pool: ThreadPoolExecutor,
         monitor: Monitor,
+        hashes: Collection[str],
     ) -> None:
         self._descriptor = descriptor
         self._checksums = checksums
         self._digests = digests
         self._pool = pool
         self._monitor = monitor
+        self._hashes = hashes
         self._sums: dict[str, int] = {}
         self._made: dict[str, _Made] = {}
         self._hashing: dict[str, blake3] = {}
@@ -97,7 +100,7 @@ class Comparison:
         :raises OSError: the file cannot be read.
         """
         blocks = [memoryview(bytearray(_BATCH + PIECE)) for _ in range(2)]
-        with MultiHasher() as hasher:
+        with MultiHasher(self._hashes) as hasher:
             batch: Sequence[Span] = ()
             for following in chain(_batches(spans), ((),)):
                 # Blocks take turns: while one is compared, the other is filled.

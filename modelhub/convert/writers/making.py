@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from modelhub.convert.writers.verifying import verify
 from modelhub.convert.writers.written import Monitor, Overflowing, Phase, Written
 from modelhub.disk import reserve
 from modelhub.errors import FileUnreadable
+from modelhub.formats.hashes import ALL_HASHES
 
 LayoutMaker: TypeAlias = Callable[[Sequence[Planned]], Layout]
 
@@ -43,10 +44,12 @@ def make_file(
     target: Path,
     overflow: Overflow,
     monitor: Monitor,
+    wanted: Collection[str] = ALL_HASHES,
 ) -> Written:
     """Write tensors to the new file `target` in the layout of a format, and verify it.
 
     :param metadata: what has to be found in the file again.
+    :param wanted: the hashes of the result that are computed; SHA256 always is.
     :raises ModelhubError: as :func:`modelhub.convert.writers.write_safetensors`.
     """
     layout = layout_of(tensors)
@@ -72,6 +75,7 @@ def make_file(
             stream.seen.digests,
             pool,
             monitor,
+            wanted,
         )
         monitor.unchanged()
         verified = time.perf_counter()

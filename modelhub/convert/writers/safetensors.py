@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
@@ -29,6 +29,7 @@ from modelhub.convert.writers.layout import (
 from modelhub.convert.writers.making import make_file
 from modelhub.convert.writers.written import Monitor, Progress, Written
 from modelhub.errors import UsageError
+from modelhub.formats.hashes import ALL_HASHES
 from modelhub.formats.safetensors import DTYPE_BITS, MAX_HEADER, MAX_TENSORS
 
 _ALIGNMENT = 8
@@ -116,6 +117,7 @@ def write_safetensors(
     cancel: Event | None = None,
     unchanged: Callable[[], None] = lambda: None,
     late_metadata: Callable[[], Mapping[str, str]] | None = None,
+    hashes: Collection[str] = ALL_HASHES,
 ) -> Written:
     """Write a plan's tensors and metadata to the new file `target`, and verify it.
 
@@ -125,6 +127,7 @@ def write_safetensors(
     :param unchanged: raises where the source is no longer what it was when the plan was made.
     :param late_metadata: called when all tensors are written: values, for keys of the plan's
         metadata, that were not known before, such as a hash; each as long as what held its place.
+    :param hashes: which of the result are computed while it is compared; SHA256 always is.
     :raises FP16Overflow: `overflow` is STOP, and values are too large for fp16.
     :raises NameTaken: there is something of that name.
     :raises DiskError: the disk is full, or refused.
@@ -139,4 +142,4 @@ def write_safetensors(
     def layout(tensors: Sequence[Planned]) -> Layout:
         return SafetensorsLayout(tensors, metadata, late_metadata)
 
-    return make_file(layout, plan.tensors, metadata, target, overflow, monitor)
+    return make_file(layout, plan.tensors, metadata, target, overflow, monitor, hashes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -32,6 +32,7 @@ from modelhub.convert.writers.making import make_file
 from modelhub.convert.writers.torch_pickle import state_dict_pickle
 from modelhub.convert.writers.written import Monitor, Progress, Written
 from modelhub.errors import UsageError
+from modelhub.formats.hashes import ALL_HASHES
 
 _ALIGNMENT = 64
 _FOLDER = "archive"
@@ -196,6 +197,7 @@ def write_ckpt(
     progress: Progress | None = None,
     cancel: Event | None = None,
     unchanged: Callable[[], None] = lambda: None,
+    hashes: Collection[str] = ALL_HASHES,
 ) -> Written:
     """Write a plan's tensors as ``{"state_dict": ...}``, its metadata beside it, and verify them.
 
@@ -209,4 +211,4 @@ def write_ckpt(
     def layout(tensors: Sequence[Planned]) -> Layout:
         return TorchZipLayout(tensors, metadata)
 
-    return make_file(layout, plan.tensors, metadata, target, overflow, monitor)
+    return make_file(layout, plan.tensors, metadata, target, overflow, monitor, hashes)

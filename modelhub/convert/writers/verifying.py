@@ -10,7 +10,7 @@ before, so that the bytes come from the disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -35,13 +35,15 @@ def verify(
     digests: Mapping[str, bytes],
     pool: ThreadPoolExecutor,
     monitor: Monitor,
+    hashes: Collection[str],
 ) -> ContentHashes:
     """Compare a file that is complete and on disk with what it was made of.
 
     :param read_back: the reader of its format.
     :param frame: what has to be found between the tensors, by position.
     :param digests: BLAKE3 by tensor, of those that are compared by it.
-    :returns: all hashes of the file, from the bytes that were compared.
+    :param hashes: which to compute, out of :data:`modelhub.formats.hashes.ALL_HASHES`.
+    :returns: those hashes of the file, from the bytes that were compared.
     :raises WrittenWrong: it is not what it should be, and the source is what it was.
     :raises FormatError, FileUnreadable: the source is damaged, cannot be read, or changed.
     :raises OSError: the file cannot be read again.
@@ -57,7 +59,7 @@ def verify(
     try:
         _compare_descriptions(found, tensors, metadata)
         _compare_frame(file.fileno(), frame)
-        comparison = Comparison(file.fileno(), found.checksums, digests, pool, monitor)
+        comparison = Comparison(file.fileno(), found.checksums, digests, pool, monitor, hashes)
         return comparison.run(_spans(found.tensors, tensors, size))
     except Differs as error:
         monitor.unchanged()

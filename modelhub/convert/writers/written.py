@@ -43,7 +43,8 @@ class Overflowing:
 class Written:
     """A result that lies under its name, complete, on disk and verified.
 
-    :param hashes: all of them, from the bytes that were read back and compared; None for a folder.
+    :param hashes: those asked for, of the bytes that were read back and compared; None for a
+        folder.
     :param kept: tensors that were kept in a wider type than planned.
     :param not_finite: tensors cast to fp16 that have infinite or undefined values in the source.
     :param parts: the files of weights of a folder, each for itself.

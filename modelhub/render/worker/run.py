@@ -14,7 +14,7 @@ from modelhub.render.defaults import resolve
 from modelhub.render.devices import Device, choose, host_memory
 from modelhub.render.memory import AS_IS, Fit
 from modelhub.render.pipelines.cache import PartsCache
-from modelhub.render.pipelines.libraries import library
+from modelhub.render.pipelines.libraries import imported_to_stay, library
 from modelhub.render.prompts import read_embedding
 from modelhub.render.request import Recipe, Request
 from modelhub.render.worker.attempt import Attempt, Task
@@ -40,13 +40,14 @@ class Renderer:
     """
 
     def __init__(self, memory: int) -> None:
-        torch = library("torch")
+        with imported_to_stay():
+            torch = library("torch")
+            for name, classes in _COMMON.items():
+                for one in classes:
+                    getattr(library(name), one)
         # The same picture twice from the same seed is worth more than a faster convolution.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-        for name, classes in _COMMON.items():
-            for one in classes:
-                getattr(library(name), one)
         self._cache = PartsCache(memory or host_memory()[0] // _KEPT_SHARE)
 
     def render(

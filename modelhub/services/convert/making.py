@@ -15,13 +15,14 @@ from modelhub.convert.options import Overflow, Target
 from modelhub.convert.plan import with_provenance
 from modelhub.disk import disk_errors
 from modelhub.errors import CatalogError
+from modelhub.formats.hashes import ALL_HASHES, ContentHashes, hash_file
 from modelhub.progress import Advanced, Listener, Notice, Outcome, Stage, StageEntered
 from modelhub.services.convert.existing import is_same, made_before, may_be_same, name_taken
 from modelhub.services.convert.locking import sole_writer
 from modelhub.services.convert.naming import source_stem
 from modelhub.services.convert.outcome import ConvertedFile
 from modelhub.services.convert.preparing import Prepared, enter
-from modelhub.services.convert.recording import record_folder, record_result
+from modelhub.services.convert.recording import record_folder, record_result, root_of
 from modelhub.services.convert.report import kept_wider
 from modelhub.services.convert.request import ConvertRequest
 from modelhub.services.convert.source_hash import SourceHash, SourceHashes, known_sha256
@@ -121,11 +122,12 @@ class Maker:
         target = self.target
         if self.catalog.find_local_by_path(target) is not None or target.is_dir():
             return True
-        from modelhub.formats.hashes import hash_file
-
-        with disk_errors(target):
-            hashes = hash_file(target, cancel=self.cancel)
+        hashes = self._hash_again(target)
         return record_result(self.catalog, target, hashes, values, plan.operation)
+
+    def _hash_again(self, path: Path) -> ContentHashes:
+        with disk_errors(path):
+            return hash_file(path, cancel=self.cancel)
 
     def _write(self, plan: Plan, hashes: SourceHashes) -> Written:
         watched: _Watched = {
@@ -134,19 +136,21 @@ class Maker:
             "cancel": self.cancel,
             "unchanged": self.ready.check_unchanged,
         }
+        # Only the catalog asks for others than SHA256, and it does not list what is in no root.
+        kinds = ALL_HASHES if root_of(self.catalog, self.target) else ()
         if plan.target is Target.SAFETENSORS:
             from modelhub.convert.writers import write_safetensors
 
             hashes.start()
             late = partial(hashes.late_metadata, plan, self.cancel)
-            return write_safetensors(plan, self.target, late_metadata=late, **watched)
+            return write_safetensors(plan, self.target, late_metadata=late, hashes=kinds, **watched)
         enter(self.task, Stage.HASH, self.listener, self.cancel)
         hashes.values(self.cancel)
         plan = self._with_provenance(hashes)
         if plan.target is Target.CKPT:
             from modelhub.convert.writers import write_ckpt
 
-            return write_ckpt(plan, self.target, **watched)
+            return write_ckpt(plan, self.target, hashes=kinds, **watched)
         from modelhub.convert.diffusers import to_diffusers
         from modelhub.convert.writers import write_diffusers
 
@@ -197,8 +201,12 @@ class Maker:
 
     def _record(self, written: Written, plan: Plan, values: tuple[str, ...]) -> bool:
         catalog, path = self.catalog, written.path
-        if written.hashes is not None:
-            return record_result(catalog, path, written.hashes, values, plan.operation)
+        hashes = written.hashes
+        if hashes is not None:
+            if hashes.blake3 is None and root_of(catalog, path):
+                # Its folder became a root meanwhile.
+                hashes = self._hash_again(path)
+            return record_result(catalog, path, hashes, values, plan.operation)
         return record_folder(catalog, self.config, path, values, plan.operation, self.cancel)
 
 
