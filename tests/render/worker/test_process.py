@@ -223,6 +223,33 @@ def test_the_process_can_reach_nobody() -> None:
     assert printed.stdout.split() == ["refused"] * 3
 
 
+WAITING = """
+import os
+from modelhub.render.worker.isolation import isolate
+isolate()
+print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, ["10000", "None"]),
+        ({"GOMP_SPINCOUNT": "7"}, ["7", "None"]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["None", "ACTIVE"]),
+    ],
+)
+def test_threads_that_wait_spin_a_little_unless_the_user_said_how(
+    said: dict[str, str], found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    printed = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True)
+    assert printed.stdout.split() == found
+
+
 def started_number(worker: RenderWorker) -> int:
     """Start it, and the number of its process."""
     worker.start()

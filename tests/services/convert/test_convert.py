@@ -91,6 +91,22 @@ def test_a_result_outside_every_root_is_not_catalogued(bench: Bench, tmp_path: P
     assert [row.name for row in bench.library.rows()] == ["model.ckpt"]
 
 
+def test_a_folder_that_becomes_a_root_meanwhile_gets_a_result_with_all_hashes(bench: Bench) -> None:
+    source = bench.put_checkpoint()
+
+    def make_it_a_root(event: Event) -> None:
+        if isinstance(event, StageEntered) and event.stage is Stage.VERIFY:
+            bench.library.catalog.add_root(bench.root)
+
+    bench.told = _Told(make_it_a_root)
+    done = bench.converted(source, dtype=FP16)
+    assert done.recorded
+    details = bench.library.catalog.show(bench.library.row("model-fp16.safetensors").id)
+    hashes = hash_file(done.path)
+    assert (details.hashes["SHA256"], details.hashes["BLAKE3"]) == (hashes.sha256, hashes.blake3)
+    assert (details.hashes["CRC32"], details.hashes["AutoV3"]) == (hashes.crc32, hashes.autov3)
+
+
 def test_the_same_result_asked_twice_is_made_once(bench: Bench) -> None:
     source = bench.put_checkpoint()
     first = bench.converted(source, dtype=FP16)
