@@ -150,17 +150,21 @@ async def test_a_small_terminal_folds_the_panes_away(desk: Desk) -> None:
         await sitting.sees("dream")
         table, facets = sitting.one(FileTable), sitting.one(FacetPane)
         details = sitting.one(DetailsPane)
-        assert (facets.display, details.display) == (False, False)
+
+        def panes() -> tuple[bool, bool]:
+            return facets.display, details.display
+
+        assert panes() == (False, False)
         await sitting.press("f")
-        assert facets.display
+        assert panes() == (True, False)
         await sitting.press("escape")
-        assert not facets.display
+        assert panes() == (False, False)
         await sitting.press("enter")
         await sitting.sees("Identity")
         await sitting.press("escape")
         assert table.has_focus
         await sitting.pilot.resize_terminal(*LARGE)
-        await sitting.until(lambda: facets.display and details.display)
+        await sitting.until(lambda: panes() == (True, True))
 
 
 @pytest.mark.anyio

@@ -247,14 +247,14 @@ class LibraryLoading(Section):
         if not worker.is_cancelled:
             self.app.call_from_thread(self._show_details, found)
 
-    async def _show_details(self, found: About) -> None:
+    def _show_details(self, found: About) -> None:
         row = self.table.current if self.is_mounted else None
         if row is None or row.id != found.details.row.id:
             return
         self.details.show(found, newer=row.id in self._newer)
         if self.note_next:
             self.note_next = False
-            await self.details.edit_note()
+            self.call_later(self.details.edit_note)
 
     def _lost(self, file_id: int, error: ModelhubError) -> None:
         row = self.table.current if self.is_mounted else None
