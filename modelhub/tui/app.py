@@ -54,6 +54,7 @@ class ModelhubApp(App[None]):
     BINDING_GROUP_TITLE = "Everywhere"
     CSS = """
     Screen { background: $background; }
+    ModalScreen { background: $background 60%; }
     """
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -80,15 +81,7 @@ class ModelhubApp(App[None]):
         remembered = session.remembered.theme
         self.theme = remembered if remembered in self.available_themes else DARK
         for name in SECTIONS:
-            self.add_mode(name, partial(self._section, name))
-
-    def _section(self, name: str) -> Section:
-        try:
-            return new_section(name)
-        except ModuleNotFoundError:
-            from modelhub.tui.screens.unready import UnreadyScreen
-
-            return UnreadyScreen(name)
+            self.add_mode(name, partial(new_section, name))
 
     @cached_property
     def board(self) -> JobBoard:
@@ -168,8 +161,12 @@ class ModelhubApp(App[None]):
 
     @work(thread=True, exclusive=True, group="jobs", exit_on_error=False)
     def _follow_jobs(self) -> None:
-        with contextlib.suppress(ModuleNotFoundError):
+        from modelhub.errors import ModelhubError
+
+        try:
             self.board.watch(self.session.jobs)
+        except ModelhubError as error:
+            self.call_from_thread(self.tell_error, error)
 
     @work(thread=True, group="enqueue", exit_on_error=False)
     def enqueue(self, request: JobRequest) -> None:
