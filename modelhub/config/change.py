@@ -53,7 +53,7 @@ def change_setting(file: Path, name: str, text: str) -> None:
         import tomlkit
 
         document[setting.section] = tomlkit.table()
-    document[setting.section][setting.key] = _written(setting, value, text)  # type: ignore[index]
+    document[setting.section][setting.key] = _written(setting, value, text)
     _replace(file, document)
 
 

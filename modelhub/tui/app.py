@@ -6,28 +6,42 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
-from modelhub.services.jobs.model import JobState
-from modelhub.tui.jobboard import JobBoard, ending_of
 from modelhub.tui.sections import FIRST, SECTIONS, new_section
 from modelhub.tui.themes import DARK, THEMES
+from modelhub.tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
-    from textual.screen import Screen
-
     from modelhub.services.jobs.model import Job, JobRequest
+    from modelhub.tui.jobboard import JobBoard
     from modelhub.tui.screens.section import Section
     from modelhub.tui.session import Session
 
 LOOK = 0.2
 """Seconds between two looks at what the jobs told."""
+
+
+class Opening(Screen[None]):
+    """What is painted at once, while the screens themselves are still being imported.
+
+    :param section: the screen that comes.
+    """
+
+    def __init__(self, section: str) -> None:
+        super().__init__()
+        self._section = section
+
+    def compose(self) -> Iterable[TopBar]:
+        """The bar at the top."""
+        yield TopBar(self._section)
 
 
 class ModelhubApp(App[None]):
@@ -40,6 +54,7 @@ class ModelhubApp(App[None]):
     BINDING_GROUP_TITLE = "Everywhere"
     CSS = """
     Screen { background: $background; }
+    ModalScreen { background: $background 60%; }
     """
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -56,7 +71,6 @@ class ModelhubApp(App[None]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.board = JobBoard()
         self.library_text = ""
         """How large the library is, as the bar at the top says it."""
         self._at_work: set[str] = set()
@@ -67,23 +81,34 @@ class ModelhubApp(App[None]):
         remembered = session.remembered.theme
         self.theme = remembered if remembered in self.available_themes else DARK
         for name in SECTIONS:
-            self.add_mode(name, partial(self._section, name))
+            self.add_mode(name, partial(new_section, name))
 
-    def _section(self, name: str) -> Section:
-        try:
-            return new_section(name)
-        except ModuleNotFoundError:
-            from modelhub.tui.screens.unready import UnreadyScreen
+    @cached_property
+    def board(self) -> JobBoard:
+        """The jobs, as they were last told."""
+        from modelhub.tui.jobboard import JobBoard
 
-            return UnreadyScreen(name)
+        return JobBoard()
 
     # The screens
 
-    def on_mount(self) -> None:
-        """Show the screen that was shown last, then follow the jobs."""
-        self._catch_signals()
+    @property
+    def _first(self) -> str:
         name = self.session.remembered.section
-        self.switch_mode(name if name in SECTIONS else FIRST)
+        return name if name in SECTIONS else FIRST
+
+    def get_default_screen(self) -> Screen[Any]:
+        """What is painted first of all."""
+        return Opening(self._first)
+
+    def on_mount(self) -> None:
+        """Paint, and then go on."""
+        self._catch_signals()
+        self.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        """Show the screen that was shown last, then follow the jobs."""
+        await self.switch_mode(self._first)
         self.set_interval(LOOK, self._look)
         self.call_after_refresh(self._follow_jobs)
 
@@ -136,8 +161,12 @@ class ModelhubApp(App[None]):
 
     @work(thread=True, exclusive=True, group="jobs", exit_on_error=False)
     def _follow_jobs(self) -> None:
-        with contextlib.suppress(ModuleNotFoundError):
+        from modelhub.errors import ModelhubError
+
+        try:
             self.board.watch(self.session.jobs)
+        except ModelhubError as error:
+            self.call_from_thread(self.tell_error, error)
 
     @work(thread=True, group="enqueue", exit_on_error=False)
     def enqueue(self, request: JobRequest) -> None:
@@ -168,6 +197,9 @@ class ModelhubApp(App[None]):
             self._at_work.add(job.id)
             self._warned = False
         elif job.id in self._at_work:
+            from modelhub.services.jobs.model import JobState
+            from modelhub.tui.jobboard import ending_of
+
             self._at_work.discard(job.id)
             told = ending_of(job)
             severity = "information" if job.state is JobState.DONE else "warning"
@@ -182,7 +214,6 @@ class ModelhubApp(App[None]):
     def freshen_bars(self, section: Section) -> None:
         """Bring the bars of `section` up to date with the jobs."""
         from modelhub.tui.widgets.activity import ActivityBar
-        from modelhub.tui.widgets.topbar import TopBar
 
         running = self.board.running()
         at_work = sum(not job.state.ended for job in self.board.jobs.values())

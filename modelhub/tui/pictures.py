@@ -75,7 +75,7 @@ def _imported() -> Any:
         return module
     ours = sys.__stdout__
     # Not a terminal, so it asks nothing; Textual writes to standard error.
-    sys.__stdout__ = io.StringIO()  # type: ignore[misc]
+    sys.__stdout__ = io.StringIO()  # type: ignore[misc, assignment]
     try:
         import textual_image.widget as module
     finally:

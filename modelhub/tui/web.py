@@ -95,7 +95,6 @@ def _guard(web: Any, token: str, port: int) -> Any:
     cookie = f"modelhub_{port}"
     origin = f"http://{HOST}:{port}"
 
-    @web.middleware
     async def guard(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         if request.headers.get("Host") != f"{HOST}:{port}":
             raise web.HTTPForbidden(text="This server answers at its own address only.")
@@ -117,7 +116,7 @@ def _guard(web: Any, token: str, port: int) -> Any:
             answer.headers["X-Frame-Options"] = "DENY"
         return answer
 
-    return guard
+    return web.middleware(guard)
 
 
 def _is(given: str | None, token: str) -> bool:

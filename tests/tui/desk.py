@@ -53,8 +53,10 @@ class Desk:
         app = ModelhubApp(session)
         try:
             async with app.run_test(size=size) as pilot:
+                sitting = Sitting(self, app, pilot)
+                await sitting.until(lambda: getattr(app.screen, "section", "") == section)
                 await pilot.pause()
-                yield Sitting(self, app, pilot)
+                yield sitting
         finally:
             session.close()
 
@@ -71,7 +73,7 @@ class Sitting:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
-    async def type(self, text: str) -> None:
+    async def write(self, text: str) -> None:
         await self.press(*["space" if one == " " else one for one in text])
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -114,6 +116,7 @@ def desk(hub: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         "MODELHUB_CIVITAI_RETRIES": "0",
         "MODELHUB_CIVITAI_CACHE": "false",
         "MODELHUB_DOWNLOAD_MIN_FREE": "0",
+        "MODELHUB_DOWNLOAD_CONNECTIONS": "1",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
     (tmp_path / "models").mkdir()

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from modelhub.services.jobs import JobKind
-from modelhub.tui.library.detailspane import DetailsPane, NoteEditor
+from modelhub.tui.library.detailspane import DetailsPane
 from modelhub.tui.library.facetpane import FacetPane
 from modelhub.tui.library.filterbar import FilterBar
+from modelhub.tui.library.noteeditor import NoteEditor
 from modelhub.tui.library.table import FileTable
 from tests.tui.desk import LARGE, Desk, Sitting
 from tests.tui.stock import DREAM, INK, ODD, OLD_MIX, fill, opened, put, real_file, told
@@ -32,7 +33,7 @@ async def test_typing_a_filter_narrows_the_list(desk: Desk) -> None:
     async with desk.open("library") as sitting:
         await sitting.sees("dream", "old_mix.ckpt", "ink", "5 ")
         await sitting.press("slash")
-        await sitting.type("ink")
+        await sitting.write("ink")
         await sitting.sees("1 of 5")
         assert "old_mix" not in sitting.text()
         await sitting.press("enter", "ctrl+l")
@@ -55,10 +56,10 @@ async def test_fields_and_values_are_completed(desk: Desk) -> None:
     async with desk.open("library") as sitting:
         await sitting.sees("dream")
         await sitting.press("slash")
-        await sitting.type("ty")
+        await sitting.write("ty")
         await sitting.sees("type:")
         await sitting.press("tab")
-        await sitting.type("lo")
+        await sitting.write("lo")
         await sitting.sees("locon")
         await sitting.press("down", "enter")
         await sitting.until(lambda: sitting.one(FilterBar).value == "type:lora")
@@ -96,7 +97,7 @@ async def test_selected_files_are_tagged_together_and_untagged(desk: Desk) -> No
         await sitting.press("space", "space")
         assert set(table.marked) == {ids[INK], ids[ODD]}
         await sitting.press("t")
-        await sitting.type("new,-style")
+        await sitting.write("new,-style")
         await sitting.press("enter")
         await told(sitting, "2 contents tagged", "1 content untagged")
         with opened(desk) as catalog:
@@ -113,7 +114,7 @@ async def test_a_file_is_rated_and_noted_in_place(desk: Desk) -> None:
         await sitting.press("asterisk", "5", "enter")
         await sitting.sees("★★★★★")
         await sitting.press("n")
-        await sitting.until(lambda: sitting.one(NoteEditor).has_focus)
+        await sitting.until(lambda: isinstance(sitting.app.focused, NoteEditor))
         sitting.one(NoteEditor).load_text("and a low weight")
         await sitting.press("ctrl+s")
         await sitting.sees("and a low weight")
@@ -149,17 +150,21 @@ async def test_a_small_terminal_folds_the_panes_away(desk: Desk) -> None:
         await sitting.sees("dream")
         table, facets = sitting.one(FileTable), sitting.one(FacetPane)
         details = sitting.one(DetailsPane)
-        assert (facets.display, details.display) == (False, False)
+
+        def panes() -> tuple[bool, bool]:
+            return facets.display, details.display
+
+        assert panes() == (False, False)
         await sitting.press("f")
-        assert facets.display
+        assert panes() == (True, False)
         await sitting.press("escape")
-        assert not facets.display
+        assert panes() == (False, False)
         await sitting.press("enter")
         await sitting.sees("Identity")
         await sitting.press("escape")
         assert table.has_focus
         await sitting.pilot.resize_terminal(*LARGE)
-        await sitting.until(lambda: facets.display and details.display)
+        await sitting.until(lambda: panes() == (True, True))
 
 
 @pytest.mark.anyio
@@ -172,7 +177,7 @@ async def test_order_columns_and_filter_are_there_the_next_time(desk: Desk) -> N
         await sitting.until(lambda: getattr(sitting.one(FileTable).current, "size", 0) == 7 << 30)
         await filtered(sitting, "type:checkpoint", 2)
         await sitting.press("B")
-        await sitting.type("mine")
+        await sitting.write("mine")
         await sitting.press("enter")
         sitting.app.session.remembered.columns = ["name", "size"]
         sitting.app.session.save_state()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -36,21 +33,17 @@ def command(app: App, web: bool, port: int) -> None:
         return
     if port:
         raise click.UsageError("--port is for --web")
-    _require_terminal()
-    from modelhub.tui.session import Session
+    from modelhub.tui.start import prepared, show
 
-    session = Session(app.config_path, app.environ)
-    with _installed():
-        from modelhub.tui.app import run
-    run(session)
+    show(prepared(app.config_path, app.environ))
 
 
 def _serve(app: App, port: int) -> None:
-    app.loaded  # noqa: B018 -- a mistake in the settings is told here, not in each window
-    with _installed():
-        import textual  # noqa: F401 (tried, not used)
+    from modelhub.tui.start import require_textual
+    from modelhub.tui.web import serve
 
-        from modelhub.tui.web import serve
+    app.loaded  # noqa: B018 -- a mistake in the settings is told here, not in each window
+    require_textual()
 
     def tell(address: str) -> None:
         click.echo(address)
@@ -58,28 +51,3 @@ def _serve(app: App, port: int) -> None:
         app.say("open this address in a browser; Ctrl-C ends")
 
     serve(app.config_path, port, tell)
-
-
-def _require_terminal() -> None:
-    from modelhub.errors import NoTerminal
-
-    if os.environ.get("TEXTUAL_DRIVER"):
-        return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NoTerminal("the terminal UI needs a terminal to be shown in")
-    if os.environ.get("TERM", "dumb") == "dumb":
-        raise NoTerminal("this terminal (TERM=dumb) can show no terminal UI")
-
-
-@contextmanager
-def _installed() -> Iterator[None]:
-    """Say which extra is missing, rather than which module."""
-    from modelhub.errors import MissingExtra
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "textual":
-            raise
-        hint = "pip install 'modelhub[tui]'"
-        raise MissingExtra("the terminal UI is not installed", hint=hint) from error

@@ -49,7 +49,7 @@ class Wish:
 
     def changed(self, name: str, value: str) -> Wish:
         """The same with another value of one filter."""
-        return replace(self, **{name: value})  # type: ignore[arg-type]
+        return replace(self, **{name: value})
 
     def in_words(self) -> list[tuple[str, str]]:
         """Each filter: its key, and what it says."""

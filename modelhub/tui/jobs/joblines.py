@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from textual.content import Content
@@ -51,7 +52,7 @@ def listing(jobs: Iterable[Job]) -> list[Row]:
         found = sorted(groups.get(state, ()), key=_place)
         if found:
             rows.append(heading(f" {title} {len(found):,}"))
-            rows += [Row(job.id, lambda width, job=job: line(job, width)) for job in found]
+            rows += [Row(job.id, partial(line, job)) for job in found]
     return rows
 
 

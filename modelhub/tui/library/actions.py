@@ -11,13 +11,13 @@ from modelhub.errors import ModelhubError
 from modelhub.services.jobs.model import JobKind, JobRequest
 from modelhub.services.listed import file_name
 from modelhub.text import clean, plural
-from modelhub.tui.library.detailspane import NoteEditor
 from modelhub.tui.library.detailtext import trigger_words
 from modelhub.tui.library.loading import LibraryLoading
 from modelhub.tui.widgets.promptline import PromptLine
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, Changed, FileRow
+    from modelhub.tui.library.noteeditor import NoteEditor
 
 MOST_IN_A_QUERY = 64
 """Values of one field that the search language takes."""
@@ -94,15 +94,18 @@ class LibraryActions(LibraryLoading):
 
         self._ask(f"Rate {self._named(rows)}:", answered, hint="1 to 5, 0 takes it off")
 
-    def action_note(self) -> None:
+    async def action_note(self) -> None:
         """Write a note on the file under the cursor."""
-        if self.table.current is None:
+        row = self.table.current
+        if row is None:
             return
         self.show_details(focus=False)
-        if self.details.about is None:
-            self.call_after_refresh(self.details.edit_note)
+        about = self.details.about
+        if about is None or about.details.row.id != row.id:
+            self.note_next = True
+            self.point_again()
         else:
-            self.details.edit_note()
+            await self.details.edit_note()
 
     def on_note_editor_done(self, event: NoteEditor.Done) -> None:
         """The note is written."""

@@ -7,41 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.message import Message
-from textual.widgets import Static, TextArea
+from textual.widgets import Static
 
 from modelhub.tui.library.detailtext import body, heading
 from modelhub.tui.widgets.picture import Picture
 
 if TYPE_CHECKING:
     from modelhub.services.about import About
-
-LONGEST_NOTE = 100_000
-
-
-class NoteEditor(TextArea):
-    """Where a note is written; kept with Ctrl+S."""
-
-    BINDING_GROUP_TITLE = "Note"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "keep", "keep", priority=True),
-        Binding("escape", "drop", "leave as it was", priority=True),
-    ]
-
-    class Done(Message):
-        """The user is done with the note; `text` is None where it stays as it was."""
-
-        def __init__(self, text: str | None) -> None:
-            super().__init__()
-            self.text = text
-
-    def action_keep(self) -> None:
-        """Keep what was written."""
-        self.post_message(self.Done(self.text[:LONGEST_NOTE]))
-
-    def action_drop(self) -> None:
-        """Leave the note as it was."""
-        self.post_message(self.Done(None))
+    from modelhub.tui.library.noteeditor import NoteEditor
 
 
 class DetailsPane(VerticalScroll):
@@ -56,7 +29,7 @@ class DetailsPane(VerticalScroll):
     DetailsPane > .heading { height: auto; }
     DetailsPane > Picture { max-height: 16; margin: 1 0 0 0; }
     DetailsPane > .facts { height: auto; margin: 1 0; }
-    DetailsPane > NoteEditor { height: 8; display: none; border: round $accent; }
+    DetailsPane > NoteEditor { height: 8; border: round $accent; }
     """
     BINDING_GROUP_TITLE = "Details"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -69,11 +42,11 @@ class DetailsPane(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.about: About | None = None
+        self._editor: NoteEditor | None = None
 
     def compose(self) -> ComposeResult:
         """Heading, picture, the note's editor, facts."""
         yield Static("", classes="heading", markup=False)
-        yield NoteEditor("", soft_wrap=True, tab_behavior="focus")
         yield Picture()
         yield Static("", classes="facts", markup=False)
 
@@ -87,7 +60,7 @@ class DetailsPane(VerticalScroll):
         picture.show(about.preview, about.hidden)
         picture.display = about.preview is not None or bool(about.hidden)
         if not same:
-            self.query_one(NoteEditor).display = False
+            self.close_note()
             self.scroll_home(animate=False)
 
     def clear(self, text: str = "") -> None:
@@ -96,20 +69,25 @@ class DetailsPane(VerticalScroll):
         self.query_one(".heading", Static).update(text)
         self.query_one(".facts", Static).update("")
         self.query_one(Picture).display = False
-        self.query_one(NoteEditor).display = False
+        self.close_note()
 
-    def edit_note(self) -> None:
+    async def edit_note(self) -> None:
         """Let the note be written."""
+        from modelhub.tui.library.noteeditor import NoteEditor
+
         if self.about is None:
             return
-        editor = self.query_one(NoteEditor)
-        editor.border_title = "Note"
-        editor.border_subtitle = "^s keeps · esc leaves"
-        editor.load_text(self.about.details.note or "")
-        editor.display = True
-        editor.focus()
+        if self._editor is None:
+            self._editor = NoteEditor(soft_wrap=True, tab_behavior="focus")
+            self._editor.border_title = "Note"
+            self._editor.border_subtitle = "^s keeps · esc leaves"
+            await self.mount(self._editor, after=0)
+        self._editor.load_text(self.about.details.note or "")
+        self._editor.display = True
+        self._editor.focus()
         self.scroll_home(animate=False)
 
     def close_note(self) -> None:
         """The note is written, or stays as it was."""
-        self.query_one(NoteEditor).display = False
+        if self._editor is not None:
+            self._editor.display = False

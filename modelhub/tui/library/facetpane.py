@@ -58,7 +58,8 @@ class FacetPane(OptionList):
         from modelhub.services.facets import has_terms
 
         at, scrolled = self.highlighted, self.scroll_y
-        options, self._terms = [], []
+        options: list[Option] = []
+        self._terms = []
         for facet in facets:
             if options:
                 options.append(Option("", disabled=True))

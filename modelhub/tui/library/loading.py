@@ -42,6 +42,8 @@ class LibraryLoading(Section):
         self._total: int | None = None
         self._choices: Choices | None = None
         self._newer: dict[int, int] = {}
+        self.note_next = False
+        """Whether the note is to be written as soon as the details are there."""
         self._pauses: dict[str, Timer] = {}
 
     # The parts
@@ -247,8 +249,12 @@ class LibraryLoading(Section):
 
     def _show_details(self, found: About) -> None:
         row = self.table.current if self.is_mounted else None
-        if row is not None and row.id == found.details.row.id:
-            self.details.show(found, newer=row.id in self._newer)
+        if row is None or row.id != found.details.row.id:
+            return
+        self.details.show(found, newer=row.id in self._newer)
+        if self.note_next:
+            self.note_next = False
+            self.call_later(self.details.edit_note)
 
     def _lost(self, file_id: int, error: ModelhubError) -> None:
         row = self.table.current if self.is_mounted else None

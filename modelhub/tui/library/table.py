@@ -68,7 +68,7 @@ class FileTable(ScrollView, can_focus=True):
         Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
         Binding("home,g", "first", "First", show=False),
         Binding("end,G", "last", "Last", show=False),
-        Binding("space", "mark", "select"),
+        Binding("space", "mark", "select", tooltip="Select the file, or not"),
     ]
     cursor: reactive[int] = reactive(0)
 

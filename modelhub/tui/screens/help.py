@@ -51,19 +51,25 @@ class HelpScreen(ModalScreen[None]):
         (box.scroll_down if way == "down" else box.scroll_up)()
 
 
+_LEFT_OUT = ("scroll_left", "scroll_right", "page_left", "page_right", "screen.copy_text")
+"""Actions of Textual's own that a list of keys is easier to read without."""
+_NAMED = {"app.focus_next": "Next pane", "app.focus_previous": "Previous pane"}
+
+
 def key_lines(screen: Screen[Any]) -> list[Content]:
-    """The keys of `screen` and of what has the focus on it, a line each, under headings."""
-    groups: dict[str, dict[tuple[str, str], list[str]]] = {}
+    """The keys of `screen` and of what has the focus on it, a line each, under headings: first
+    those of the screen, last those that work everywhere."""
+    groups: dict[Any, dict[tuple[str, str], list[str]]] = {}
     for node, binding, _, tooltip in screen.active_bindings.values():
-        text = tooltip or binding.description
-        if text:
-            heading = getattr(node, "BINDING_GROUP_TITLE", None) or type(node).__name__
-            keys = groups.setdefault(heading, {}).setdefault((text, binding.action), [])
+        text = tooltip or _NAMED.get(binding.action, binding.description)
+        if text and binding.action not in _LEFT_OUT:
+            keys = groups.setdefault(node, {}).setdefault((text, binding.action), [])
             keys.append(screen.app.get_key_display(binding))
     lines: list[Content] = []
-    for heading, entries in groups.items():
+    for node in sorted(groups, key=lambda node: (node is screen.app, node is not screen)):
+        heading = getattr(node, "BINDING_GROUP_TITLE", None) or type(node).__name__
         lines += [Content(""), Content.styled(heading, "bold $primary")]
-        for (text, _), keys in entries.items():
+        for (text, _), keys in groups[node].items():
             shown = " ".join(dict.fromkeys(keys))
             gap = " " * max(1, 14 - cell_width(shown))
             lines.append(Content.assemble((f"  {shown}", "bold $accent"), gap, text))

@@ -50,10 +50,10 @@ class LibraryScreen(LibraryActions):
     FileTable > .filetable--warning { color: $warning; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/"),
-        Binding("t", "tag", "tag"),
-        Binding("c", "convert", "convert"),
-        Binding("r", "render", "render"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Type a filter"),
+        Binding("t", "tag", "tag", tooltip="Put tags on, or take them off"),
+        Binding("c", "convert", "convert", tooltip="Convert the files"),
+        Binding("r", "render", "render", tooltip="Render with the files"),
         Binding("y", "copy_words", "copy trigger", tooltip="Copy the trigger words"),
         Binding("u", "update", "update", tooltip="Pull the newest version, or ask for it"),
         Binding("d,delete", "trash", "trash", tooltip="Move to the trash"),

@@ -132,9 +132,13 @@ class SettingsPane(Vertical):
         known = choices(setting.type) or (("true", "false") if setting.holds is bool else ())
         hint = shorten(expectation(setting), 40)
         name = setting.name
+
+        def answered(text: str) -> None:
+            self._write(name, text)
+
         self.screen.query_one(PromptLine).ask(
             f"{name} =",
-            lambda text: self._write(name, text),
+            answered,
             value=self._value(setting),
             hint=hint,
             known=known,

@@ -59,7 +59,7 @@ class Picture(Container):
                 self.app.call_from_thread(self._tell, clean(error.message))
             return
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._put, picture, kind)
+            self.app.call_from_thread(self.call_later, self._put, picture, kind)
 
     def _tell(self, text: str) -> None:
         if not self.is_mounted:
