@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from modelhub.catalog import FileState
 from modelhub.civitai.choose import choose_file
 from modelhub.civitai.client import CivitaiClient
 from modelhub.civitai.reference_values import FileWish
-from modelhub.errors import ModelhubError
+from modelhub.errors import Cancelled, ModelhubError
 from modelhub.placement.preview_fetch import fetch_preview
 from modelhub.services.jobs.model import Job, JobKind, JobRequest
 from modelhub.services.jobs.plain import to_plain
@@ -46,17 +47,22 @@ class Browsed:
 
 
 class Browsing:
-    """Searches with one client. To be closed, or used with ``with``; not from several threads at
-    once, :meth:`stop` aside.
+    """A search with a client of its own, and what can be asked about what it finds.
+
+    Any thread may ask; :meth:`next_page` one at a time. To be stopped, or used with ``with``: the
+    connections are closed once nobody waits for an answer any more.
 
     :raises ConfigError: the settings or the stored key are wrong.
     """
 
-    def __init__(self, config: Config, key: str | None, catalog: Catalog) -> None:
-        self._config, self._catalog = config, catalog
+    def __init__(
+        self, config: Config, key: str | None, catalog: Catalog, filters: ModelFilters
+    ) -> None:
+        self._config, self._catalog, self._filters = config, catalog, filters
         self._cancel = threading.Event()
         self._client = CivitaiClient(config, key, cancel=self._cancel)
-        self._filters: ModelFilters | None = None
+        self._lock = threading.Lock()
+        self._waiting = 0
         self._pages: Iterator[Answer[Page[Model]]] | None = None
         self._given = 0
         self.more = False
@@ -66,37 +72,49 @@ class Browsing:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop what waits, and close the connections."""
         self.stop()
-        self._client.close()
 
     def stop(self) -> None:
         """Have whatever waits end with `Cancelled`; nothing can be asked afterwards."""
-        self._cancel.set()
+        with self._lock:
+            unused = not self._waiting and not self._cancel.is_set()
+            self._cancel.set()
+        if unused:
+            self._client.close()
 
-    def search(self, filters: ModelFilters) -> None:
-        """Begin a search; nothing is asked before :meth:`next_page` is called."""
-        self._filters, self._pages, self._given = filters, None, 0
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self._lock:
+            if self._cancel.is_set():
+                raise Cancelled("this search was given up")
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                last = not self._waiting and self._cancel.is_set()
+            if last:
+                self._client.close()
 
     def next_page(self) -> list[Browsed]:
         """The next models that the search finds, in Civitai's order; nothing: there are no more.
 
         :raises UsageError: a filter is not understood by the server.
         :raises NetworkError, AccessError: as the client does; asking again goes on from there.
+        :raises Cancelled: the search was stopped.
         """
-        try:
-            for page in self._onward():
-                self._given += 1
-                metadata = page.value.metadata
-                self.more = bool(metadata.next_cursor or metadata.next_page)
-                if page.value.items:
-                    return [self._described(model) for model in page.value.items]
-        except ModelhubError:
-            self._pages = None
-            raise
+        with self._asking():
+            try:
+                for page in self._onward():
+                    self._given += 1
+                    metadata = page.value.metadata
+                    self.more = bool(metadata.next_cursor or metadata.next_page)
+                    if page.value.items:
+                        return [self.described(model) for model in page.value.items]
+            except ModelhubError:
+                self._pages = None
+                raise
         self.more = False
         return []
 
@@ -107,11 +125,8 @@ class Browsing:
             self._pages = islice(pages, self._given, None)
         return self._pages
 
-    def again(self, model: Model) -> Browsed:
-        """The same model with what of it is here by now."""
-        return self._described(model)
-
-    def _described(self, model: Model) -> Browsed:
+    def described(self, model: Model) -> Browsed:
+        """A model with what of it is here now."""
         here = (one.id for one in model.versions if self._is_here(one))
         return Browsed(model, frozenset(here))
 
@@ -132,13 +147,21 @@ class Browsing:
         return found
 
     def picture(self, version: Version) -> tuple[bytes, str]:
-        """The first image of a version that the settings allow; or nothing, and why."""
+        """The first image of a version that the settings allow; or nothing, and why.
+
+        :raises Cancelled: the search was stopped.
+        """
         images = msgspec.to_builtins(version.images)
         return fetch_preview(self._config, images, cancel=self._cancel)
 
     def enums(self) -> Enums:
-        """The model types and base models as they are today."""
-        return self._client.enums().value
+        """The model types and base models as they are today.
+
+        :raises NetworkError, AccessError: as the client does.
+        :raises Cancelled: the search was stopped.
+        """
+        with self._asking():
+            return self._client.enums().value
 
 
 def chosen_file(version: Version, model: Model) -> ModelFile | None:

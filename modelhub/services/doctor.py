@@ -29,6 +29,7 @@ _EXTRAS = {
     "postgres": ("psycopg",),
     "render": ("torch", "diffusers", "transformers"),
     "scan": ("picklescan",),
+    "tui": ("textual", "textual_image", "textual_serve", "tomlkit"),
 }
 _GIB = 1 << 30
 

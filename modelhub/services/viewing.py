@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from modelhub.errors import ModelhubError, UnknownFile
@@ -27,7 +28,7 @@ def open_in_viewer(path: Path) -> None:
             hint=f"the file is {path}",
         )
     try:
-        subprocess.Popen(  # noqa: S603 -- the system's own program, and a path, without a shell
+        viewer = subprocess.Popen(  # noqa: S603 -- the system's own program, and a path, without a shell
             [program, os.fspath(path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -36,3 +37,5 @@ def open_in_viewer(path: Path) -> None:
         )
     except OSError as error:
         raise ModelhubError(f"{program} cannot be started: {error.strerror}") from error
+    # Somebody has to take note of its end, else it stays in the list of processes until ours.
+    threading.Thread(target=viewer.wait, name="viewer", daemon=True).start()

@@ -29,11 +29,12 @@ def plans(outcomes: Sequence[PlanOutcome]) -> Content:
 
 
 def _together(outcomes: Sequence[PlanOutcome]) -> Iterable[Content]:
-    planned = [one for one in outcomes if not isinstance(one, FailedConversion)]
+    whole = [one for one in outcomes if not isinstance(one, FailedConversion)]
+    planned = [one for one in whole if one.changes]
     before = sum(one.size_before for one in planned)
     after = sum(map(size_after, planned))
     yield Content.styled(f"{plural(len(planned), 'file')}: {_sizes(before, after)}", "bold")
-    refused = len(outcomes) - len(planned)
+    refused = len(outcomes) - len(whole)
     if refused:
         yield Content.styled(f"{plural(refused, 'file')} refused", "bold $error")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from textual.content import Content
@@ -222,7 +223,7 @@ def in_brief(job: Job) -> Content:
     """How far a job is, or how it ended: for the screen that asked for it."""
     sign, _ = SIGNS[job.state]
     if job.state is JobState.DONE:
-        made = [clean(text) for text in _made(job)] or ["done"]
+        made = [clean(Path(text).name) for text in _made(job)] or ["done"]
         return Content.styled("\n".join(f"{sign} {text}" for text in made[-3:]), "bold $success")
     if job.state is JobState.FAILED:
         hint = Content(f"\n{_short(job.hint)}" if job.hint else "")

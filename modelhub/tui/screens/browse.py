@@ -14,11 +14,13 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from modelhub.errors import Cancelled, ModelhubError
+from modelhub.services.jobs.model import Job, JobKind, JobState
 from modelhub.text import clean, human_size
 from modelhub.tui.browse.details import FoundDetails
 from modelhub.tui.browse.filterline import FilterLine
 from modelhub.tui.browse.listing import listing
 from modelhub.tui.browse.wish import Wish, choices
+from modelhub.tui.browse.words import LONGEST_WORDS, WordsInput
 from modelhub.tui.screens.section import Section
 from modelhub.tui.widgets.chooser import Chooser
 from modelhub.tui.widgets.rows import Rows
@@ -26,27 +28,12 @@ from modelhub.tui.widgets.rows import Rows
 if TYPE_CHECKING:
     from modelhub.civitai.schema import Version
     from modelhub.services.browse import Browsed, Browsing
-    from modelhub.services.jobs.model import Job
 
 BESIDE = 110
 """Columns of the terminal from which the details stand beside the list."""
 TALL = 34
-LONGEST_WORDS = 500
 _PICTURE_AFTER = 0.2
 _NAMES = {"t": "type", "b": "base", "s": "sort", "o": "period", "n": "nsfw"}
-
-
-class WordsInput(Input):
-    """The words that are searched for."""
-
-    BINDING_GROUP_TITLE = "Words"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,down", "leave", "to the list", priority=True)
-    ]
-
-    def action_leave(self) -> None:
-        """To the list."""
-        self.screen.query_one("#found", Rows).focus()
 
 
 class BrowseScreen(Section):
@@ -158,7 +145,7 @@ class BrowseScreen(Section):
             self._browsing.stop()
             self._browsing = None
         self.query_one(FilterLine).filters = self.wish.in_words()
-        self._tell(None)
+        self._tell("")
         self.rows.empty_text = "asking Civitai ..."
         self._show_list(to_top=True)
         self._begin(self._asked, self.wish)
@@ -169,9 +156,8 @@ class BrowseScreen(Section):
 
         try:
             session = self.session
-            browsing = Browsing(session.config, session.key(), session.catalog)
+            browsing = Browsing(session.config, session.key(), session.catalog, wish.filters())
             self.app.call_from_thread(self._opened, asked, browsing)
-            browsing.search(wish.filters())
             found = browsing.next_page()
             self.app.call_from_thread(self._page, asked, found, browsing.more)
             enums = browsing.enums()
@@ -195,7 +181,7 @@ class BrowseScreen(Section):
         first = not self._found
         self._found.update((str(one.model.id), one) for one in found)
         self.rows.empty_text = "nothing found: fewer words or filters may find more"
-        self._tell(None)
+        self._tell("")
         self._show_list()
         if first:
             self._point()
@@ -205,16 +191,14 @@ class BrowseScreen(Section):
             return
         self._loading = False
         self.rows.empty_text = ""
-        self._tell(error)
+        self._tell(error.message, error.hint, "r asks again")
         self._show_list()
 
-    def _tell(self, error: ModelhubError | None) -> None:
-        """Say in place what went wrong, with what can be done."""
+    def _tell(self, what: str, *hints: str) -> None:
+        """Say in place what went wrong, with what can be done; nothing takes it away."""
         told = self.query_one("#told", Static)
-        told.display = error is not None
-        if error is not None:
-            hint = f"\n{error.hint} · r asks again" if error.hint else "\nr asks again"
-            told.update(clean(error.message + hint, lines=True))
+        told.display = bool(what)
+        told.update(clean("\n".join((what, " · ".join(filter(None, hints)))).strip(), lines=True))
 
     def _show_list(self, *, to_top: bool = False) -> None:
         self.rows.show(listing(self._found.values(), self._pulling), to_top=to_top)
@@ -307,7 +291,7 @@ class BrowseScreen(Section):
         """Ask again: for the page that failed, or from the start."""
         if self._found and self._browsing is not None and not self._loading:
             self._loading = True
-            self._tell(None)
+            self._tell("")
             self._load_more(self._asked, self._browsing)
         else:
             self.search()
@@ -363,7 +347,10 @@ class BrowseScreen(Section):
     def jobs_changed(self, changed: Sequence[Job]) -> None:
         """Mark what is being pulled, and what is here by now."""
         self._note_pulls()
-        if any(job.state.ended and job.kind == "download" for job in changed):
+        for job in changed:
+            if job.state is JobState.FAILED and job.kind is JobKind.DOWNLOAD:
+                self._tell(f"{job.title}: {job.error}", job.hint)
+        if any(job.state.ended and job.kind is JobKind.DOWNLOAD for job in changed):
             self._look_again()
         self._show_list()
 
@@ -386,7 +373,7 @@ class BrowseScreen(Section):
     @work(thread=True, exclusive=True, group="here", exit_on_error=False)
     def _describe(self, asked: int, browsing: Browsing, found: list[Browsed]) -> None:
         try:
-            again = [browsing.again(one.model) for one in found]
+            again = [browsing.described(one.model) for one in found]
         except ModelhubError as error:
             self.app.call_from_thread(self.hub.tell_error, error)
             return

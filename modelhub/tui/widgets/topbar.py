@@ -63,7 +63,7 @@ class TopBar(Widget):
         if self.at_work:
             texts["jobs"] = f" {SECTIONS['jobs'].key} {SECTIONS['jobs'].title} {self.at_work}▼ "
         room = width - sum(map(cell_width, texts.values()))
-        start = 10 if room >= 10 + cell_width(self.library) + 2 else 0
+        start = 10 if room >= 10 else 0
         tabs = []
         for name, text in texts.items():
             tabs.append(_Tab(name, text, start))
