@@ -6,6 +6,7 @@ and refuses is there.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,15 @@ class CivitaiClient:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def guest(
+        self, *, cancel: threading.Event | None = None, on_wait: OnWait | None = None
+    ) -> CivitaiClient:
+        """A client over the connections of this one, that is stopped by itself; closing it leaves
+        them open."""
+        made = copy.copy(self)
+        made._session = self._session.guest(cancel=cancel, on_wait=on_wait)
+        return made
 
     def model(self, model_id: int) -> Answer[Model]:
         """A model with its published versions, the newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import threading
@@ -84,14 +85,22 @@ class Session:
         self._key = _checked_key(key)
         self.cancel = cancel
         self._on_wait = on_wait
+        self._is_guest = False
         self._cache = AnswerCache(cache_folder() / "api") if config.civitai.cache else None
         self._client = http_client(
             config, timeout=config.civitai.timeout, connections=_CONNECTIONS, http2=True
         )
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections, unless they are another session's."""
+        if not self._is_guest:
+            self._client.close()
+
+    def guest(self, *, cancel: threading.Event | None, on_wait: OnWait | None) -> Session:
+        """A session over the connections of this one, that is stopped by itself."""
+        made = copy.copy(self)
+        made.cancel, made._on_wait, made._is_guest = cancel, on_wait, True
+        return made
 
     def get(
         self,

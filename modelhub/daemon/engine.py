@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ _WORKFLOW = "modelhub.job"
 _OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
 _URGENCY = 1 << 20
 """Added to a priority: DBOS knows no negative ones."""
+_QUEUES, _SCHEDULER = "queue_thread", "dynamic_scheduler_loop"
+_SWEEP = "_BACKGROUND_JOBS_INTERVAL_SEC"
 _SELDOM = 60.0
 _TO_NOTICE_THE_END = 0.5
 """Seconds between two looks of its listener: it has nothing to look for, and costs nothing."""
@@ -204,35 +207,32 @@ def _sqlite_engine(path: os.PathLike[str]) -> Any:
     return engine
 
 
-class _patient_threads:  # noqa: N801 (used as a context manager's name is)
-    """While the engine is launched, its queue threads are given our pace to wait by.
+@contextmanager
+def _patient_threads(pace: Pace) -> Iterator[None]:
+    """While the engine is launched, its threads get our pace to wait by.
 
-    Where a later DBOS has no such place, its own pace stays: once a second, at some more cost.
+    Where a later DBOS has other places for that, its own pace stays: once a second, at some cost.
     """
+    import dbos._dbos as module
+    from dbos import _workflow_commands
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        self._theirs: Any = None
+    theirs = {name: getattr(module, name, None) for name in (_QUEUES, _SCHEDULER)}
+    if None in theirs.values() or not hasattr(_workflow_commands, _SWEEP):
+        _log.warning("this version of dbos keeps its own pace: an idle daemon costs more")
+        yield
+        return
+    run_queues: Any = theirs[_QUEUES]
 
-    def __enter__(self) -> None:
-        import dbos._dbos as module
-        from dbos import _workflow_commands
+    def patient(stop: threading.Event, instance: Any) -> None:
+        run_queues(Patience(stop, pace), instance)
 
-        self._theirs = getattr(module, "queue_thread", None)
-        if self._theirs is None or not hasattr(_workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC"):
-            _log.warning("this version of dbos keeps its own pace: an idle daemon costs more")
-            return
-        theirs, pace = self._theirs, self._pace
-
-        def patient(stop: threading.Event, instance: Any) -> None:
-            theirs(Patience(stop, pace), instance)
-
-        module.queue_thread = patient  # type: ignore[attr-defined]
-        # It looks for delayed runs and those that took too long: we have neither.
-        _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = _SELDOM
-
-    def __exit__(self, *_error: object) -> None:
-        import dbos._dbos as module
-
-        if self._theirs is not None:
-            module.queue_thread = self._theirs  # type: ignore[attr-defined]
+    setattr(module, _QUEUES, patient)
+    # Of its schedules we have none: ours look at the jobs that there were.
+    setattr(module, _SCHEDULER, lambda *_: None)
+    # It looks for delayed runs and those that took too long: we have neither.
+    setattr(_workflow_commands, _SWEEP, _SELDOM)
+    try:
+        yield
+    finally:
+        for name, function in theirs.items():
+            setattr(module, name, function)

@@ -7,7 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from modelhub.daemon.memory import give_back
 from modelhub.services.jobs.model import JobKind
+from modelhub.services.jobs.shared import Shared
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -26,6 +28,7 @@ class Means:
         self._key: str | None = None
         self._key_at = float("-inf")
         self._pool: RenderPool | None = None
+        self.shared = Shared()
 
     def key(self) -> str | None:
         """The Civitai API key, or None.
@@ -61,8 +64,14 @@ class Means:
             self.config = config
             self._key_at = float("-inf")
 
+    def rest(self) -> None:
+        """There is no job now: let go of what need not be kept open."""
+        self.shared.rest()
+        give_back()
+
     def close(self) -> None:
         """End the processes that render."""
+        self.shared.rest()
         with self._lock:
             if self._pool is not None:
                 self._pool.close()

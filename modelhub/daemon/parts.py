@@ -13,6 +13,7 @@ from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine
 from modelhub.daemon.lanes import limits
 from modelhub.daemon.means import Means
+from modelhub.daemon.memory import keep_arenas_few
 from modelhub.daemon.metrics import MetricsServer, figures, resident_bytes
 from modelhub.daemon.perform import Performer
 from modelhub.daemon.running import Running
@@ -64,6 +65,7 @@ class Parts:
         :raises MissingExtra: the engine is not installed.
         :raises DaemonFailed: the metrics' port is taken.
         """
+        keep_arenas_few()
         self._serve_metrics()
         self._teller.start()
         self._engine.start(self._performer.perform)

@@ -64,6 +64,8 @@ class Performer:
             self._do(begun, cancel)
         finally:
             self._running.end(job_id)
+            if not self._running.ids():
+                self._means.rest()
             self.runs[job.kind] += 1
             self._told(job_id, job.kind)
             self._ended(job_id)
@@ -85,6 +87,7 @@ class Performer:
                 listener=fold,
                 cancel=cancel,
                 pool=self._means.pool(job.kind),
+                shared=self._means.shared,
             )
         except Exception as error:
             fold.flush()

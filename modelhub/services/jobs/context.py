@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from modelhub.civitai.client import CivitaiClient
     from modelhub.config import Config
     from modelhub.render.pool import RenderPool
+    from modelhub.services.jobs.shared import Shared
 
 TASK = "job"
 _WORTH_A_REMARK = 2.0
@@ -26,6 +27,7 @@ class JobContext:
     """What a job is done with.
 
     :param pool: processes that render and are kept warm between jobs; None: each job its own.
+    :param shared: a catalog and connections that several jobs use; None: each job its own.
     """
 
     config: Config
@@ -33,6 +35,7 @@ class JobContext:
     listener: Listener
     cancel: Event
     pool: RenderPool | None = None
+    shared: Shared | None = None
 
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:
@@ -42,6 +45,10 @@ class JobContext:
         """
         from modelhub.catalog import open_catalog
 
+        if self.shared is not None:
+            with self.shared.catalog(self.config) as catalog:
+                yield catalog
+            return
         with open_catalog(self.config) as catalog:
             yield catalog
 
@@ -57,9 +64,12 @@ class JobContext:
             if seconds >= _WORTH_A_REMARK:
                 self.listener(Notice(TASK, f"waiting {seconds:.0f} s: {reason}"))
 
-        with CivitaiClient(
-            config or self.config, self.key, cancel=self.cancel, on_wait=on_wait
-        ) as client:
+        config = config or self.config
+        if self.shared is not None:
+            with self.shared.client(config, self.key) as shared:
+                yield shared.guest(cancel=self.cancel, on_wait=on_wait)
+            return
+        with CivitaiClient(config, self.key, cancel=self.cancel, on_wait=on_wait) as client:
             yield client
 
     def raise_first(self, errors: Sequence[ModelhubError]) -> None:

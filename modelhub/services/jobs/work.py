@@ -21,6 +21,7 @@ from modelhub.services.jobs.plain import from_plain, to_plain
 if TYPE_CHECKING:
     from modelhub.config import Config
     from modelhub.render.pool import RenderPool
+    from modelhub.services.jobs.shared import Shared
 
 # Loaded when first used: who downloads needs nothing of what renders.
 _HOMES = {
@@ -44,6 +45,7 @@ def do_job(
     listener: Listener,
     cancel: Event,
     pool: RenderPool | None = None,
+    shared: Shared | None = None,
 ) -> dict[str, Any]:
     """Do a job here and now, in this thread; what came of it, as plain values: paths, counts.
 
@@ -54,6 +56,7 @@ def do_job(
     :param key: the Civitai API key, or None.
     :param cancel: set to stop it; what was made so far stays resumable.
     :param pool: processes that render and are kept warm between jobs; None: of this job's own.
+    :param shared: a catalog and connections that several jobs use; None: of this job's own.
     :raises UsageError: the arguments are none that this kind takes.
     :raises Cancelled: `cancel` was set.
     :raises ModelhubError: the work failed, or a part of it, with that error.
@@ -61,7 +64,9 @@ def do_job(
     module = import_module(f"modelhub.services.jobs.kinds.{_HOMES[kind]}")
     shape, work = module.WORK[kind]
     given = from_plain(dict(arguments), shape, f"a job of the kind “{kind}”")
-    context = JobContext(config=config, key=key, listener=listener, cancel=cancel, pool=pool)
+    context = JobContext(
+        config=config, key=key, listener=listener, cancel=cancel, pool=pool, shared=shared
+    )
     result: dict[str, Any] = to_plain(work(given, context))
     return result
 
