@@ -15,8 +15,6 @@ from sqlalchemy import (
     text,
 )
 
-from modelhub.catalog.types import ForeignText
-
 VERSION = 1
 """Of the table's columns; see :mod:`modelhub.services.jobs.store.opening`."""
 
@@ -29,7 +27,7 @@ jobs = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("title", ForeignText, nullable=False),
+    Column("title", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("key", String, nullable=False),
     Column("arguments", Text, nullable=False),
@@ -41,8 +39,8 @@ jobs = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("progress", Text, nullable=False, server_default="{}"),
     Column("result", Text),
-    Column("error", ForeignText, nullable=False, server_default=""),
-    Column("hint", ForeignText, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("hint", Text, nullable=False, server_default=""),
     Column("log", Text, nullable=False, server_default="[]"),
     Column("host", String, nullable=False, server_default=""),
     # What a user wants of a job that runs: "pause" or "cancel"; else empty.

@@ -1,0 +1,81 @@
+"""How hosts that share a jobs database on a server get their jobs: each claims what it has room for.
+
+A claim is one statement, which passes over rows that another host is claiming at that moment; so
+no two hosts get the same job, and none waits for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import text
+
+from modelhub.services.jobs.store.hosts import HostLease
+from modelhub.services.jobs.store.opening import JobDatabase
+from modelhub.services.jobs.store.working import Turn
+
+_FREE = """
+    state = 'waiting' AND NOT handed AND kind = {kind}
+    AND (not_before <= EXTRACT(EPOCH FROM clock_timestamp())
+        OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)
+    AND ("after" = '[]' OR NOT EXISTS (
+        SELECT FROM json_array_elements_text(CAST(jobs."after" AS json)) AS needed (id)
+        LEFT JOIN jobs AS other ON other.id = needed.id
+        WHERE other.state IS DISTINCT FROM 'done'))
+"""
+_OFFERED = text(
+    "SELECT kind FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) WHERE EXISTS"
+    f" (SELECT FROM jobs WHERE {_FREE.format(kind='wanted.kind')})"  # noqa: S608 (our own text)
+)
+_CLAIM = text(
+    f"""
+    UPDATE jobs SET handed = true, host = :host, changed = EXTRACT(EPOCH FROM clock_timestamp())
+    WHERE id IN (
+        SELECT id FROM jobs WHERE {_FREE.format(kind=":kind")}
+        ORDER BY priority, created, id LIMIT :room FOR UPDATE SKIP LOCKED
+    ) AND EXISTS (SELECT FROM job_hosts WHERE name = :host AND token = :token)
+    RETURNING id, generation, kind, priority, arguments
+    """  # noqa: S608 (our own text)
+)
+_MINE = text(
+    "SELECT id, generation, kind FROM jobs"
+    " WHERE handed AND state IN ('waiting', 'running') AND host = :host"
+)
+_GIVE_BACK = text(
+    """
+    UPDATE jobs SET state = 'waiting', generation = generation + 1, handed = false,
+        changed = EXTRACT(EPOCH FROM clock_timestamp())
+    WHERE id = :id AND generation = :generation AND handed AND state IN ('waiting', 'running')
+    """
+)
+
+
+class Claims:
+    """What a host has claimed, and claims. Any thread may use it."""
+
+    def __init__(self, database: JobDatabase, lease: HostLease) -> None:
+        self._database, self._lease = database, lease
+
+    def offered(self, kinds: Collection[str]) -> list[str]:
+        """The kinds among these of which a job could begin now."""
+        with self._database.read() as connection:
+            return list(connection.execute(_OFFERED, {"kinds": list(kinds)}).scalars())
+
+    def claim(self, kind: str, room: int) -> list[Turn]:
+        """Claim so many jobs of a kind at most, in their order; none where the lease is lost."""
+        values = {"host": self._lease.name, "token": self._lease.token, "kind": kind, "room": room}
+        with self._database.write() as connection:
+            turns = [Turn(*row) for row in connection.execute(_CLAIM, values)]
+        return sorted(turns, key=lambda turn: turn.priority)
+
+    def mine(self) -> list[tuple[str, int, str]]:
+        """Ids, generations and kinds of the jobs that this host has and has not ended."""
+        with self._database.read() as connection:
+            rows = connection.execute(_MINE, {"host": self._lease.name})
+            return [(row.id, row.generation, row.kind) for row in rows]
+
+    def give_back(self, runs: Mapping[str, int]) -> None:
+        """Let others have these runs, unless they have ended or are others' already."""
+        with self._database.write() as connection:
+            for job_id, generation in runs.items():
+                connection.execute(_GIVE_BACK, {"id": job_id, "generation": generation})
