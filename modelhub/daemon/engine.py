@@ -65,7 +65,9 @@ class Engine:
     def __init__(
         self, place: JobsPlace, host: str, limits: Mapping[str, Limit], *, longest: float
     ) -> None:
-        self._place, self._host, self._limits = place, host, dict(limits)
+        self._place, self._limits = place, dict(limits)
+        # A file is one machine's, whatever its name is today.
+        self._executor = host if place.path is None else "local"
         self._pace = Pace(longest)
         self._dbos: Any = None
 
@@ -82,7 +84,7 @@ class Engine:
                 "system_database_url": self._place.url,
                 "system_database_engine": engine,
                 "application_version": PROTOCOL,
-                "executor_id": self._host,
+                "executor_id": self._executor,
                 "log_level": "WARNING",
                 "enable_otlp": False,
                 "notification_listener_polling_interval_sec": _TO_NOTICE_THE_END,
@@ -125,9 +127,13 @@ class Engine:
         self._pace.wake(queue_of(kind))
 
     def open_runs(self) -> set[str]:
-        """The ids of the runs that it has not finished."""
+        """The ids of the runs that it has not finished, and will: not those of another protocol."""
         found = self._dbos.list_workflows(
-            status=_OPEN, name=_WORKFLOW, load_input=False, load_output=False
+            status=_OPEN,
+            name=_WORKFLOW,
+            app_version=PROTOCOL,
+            load_input=False,
+            load_output=False,
         )
         return {one.workflow_id for one in found}
 

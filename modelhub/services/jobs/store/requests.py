@@ -15,7 +15,7 @@ from modelhub.errors import NoSuchJob, WrongJobState
 from modelhub.services.jobs.model import Job, JobKind, JobRequest, JobState
 from modelhub.services.jobs.store.dependents import end_dependents
 from modelhub.services.jobs.store.opening import JobDatabase
-from modelhub.services.jobs.store.rows import COLUMNS, job_of, to_text
+from modelhub.services.jobs.store.rows import COLUMNS, job_of, shown, to_text
 from modelhub.services.jobs.store.tables import jobs
 
 _ID_BYTES = 5
@@ -45,7 +45,7 @@ class JobRequests:
 
         :raises NoSuchJob: it is to come after one that is not there.
         """
-        key = request.key or key_of(request.kind, request.arguments)
+        key = shown(request.key) or key_of(request.kind, request.arguments)
         with self._database.write() as connection:
             known = self._open_with_key(connection, key)
             if known is not None:
@@ -54,7 +54,7 @@ class JobRequests:
             now = time.time()
             values = {
                 "kind": request.kind,
-                "title": request.title,
+                "title": shown(request.title),
                 "state": JobState.WAITING,
                 "key": key,
                 "arguments": to_text(dict(request.arguments)),

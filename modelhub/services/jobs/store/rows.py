@@ -42,6 +42,11 @@ def to_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def shown(text: str) -> str:
+    """`text` as every database takes it: what is no Unicode in a name is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
 def job_of(row: Row[Any]) -> Job:
     """The job that a row of :data:`COLUMNS` describes."""
     return Job(
@@ -79,6 +84,13 @@ def progress_of(values: Mapping[str, Any]) -> JobProgress:
 def progress_text(progress: JobProgress) -> str:
     """A progress as JSON."""
     return to_text(asdict(progress))
+
+
+def reached(progress: str) -> str:
+    """How far a job's stored progress is, as text that compares as that does."""
+    found = progress_of(json.loads(progress))
+    stage = 0 if found.stage is None else 1 + list(Stage).index(found.stage)
+    return f"{stage:03d}:{max(found.done, 0):020d}"
 
 
 def _kind(name: str) -> JobKind:

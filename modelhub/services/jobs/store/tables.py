@@ -52,7 +52,7 @@ jobs = Table(
     # Errors in a row that may pass, and when the next try may begin.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("not_before", Float, nullable=False, server_default="0"),
-    # How often its process ended in the middle without any progress since the time before.
+    # How often its process ended in the middle without getting further than ever before.
     Column("cut_offs", Integer, nullable=False, server_default="0"),
     Column("reached", Text, nullable=False, server_default=""),
     Column("changed", Float, nullable=False),

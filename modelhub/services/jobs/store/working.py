@@ -12,7 +12,14 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from modelhub.services.jobs.model import Job, JobProgress, JobState
 from modelhub.services.jobs.store.dependents import end_dependents, released
 from modelhub.services.jobs.store.opening import JobDatabase
-from modelhub.services.jobs.store.rows import COLUMNS, job_of, progress_text, to_text
+from modelhub.services.jobs.store.rows import (
+    COLUMNS,
+    job_of,
+    progress_text,
+    reached,
+    shown,
+    to_text,
+)
 from modelhub.services.jobs.store.tables import jobs
 
 _ENDED = tuple(state for state in JobState if state.ended)
@@ -139,7 +146,7 @@ class JobWork:
     def hand_again(self, ids: Collection[str]) -> None:
         """Give jobs to the engine anew, that it lost."""
         for job_id in ids:
-            self._change(job_id, state=JobState.WAITING, **_anew())
+            self._change(job_id, None, state=JobState.WAITING, **_anew())
 
     def begin(self, job_id: str, generation: int) -> Begun | None:
         """Begin a run of a job; None where it is not this run's turn any more.
@@ -163,9 +170,10 @@ class JobWork:
             if row.state not in (JobState.WAITING, JobState.RUNNING):
                 return None
             values: dict[str, Any] = {}
-            cut_offs = 0
+            cut_offs, furthest = 0, ""
             if row.state == JobState.RUNNING:
-                cut_offs = row.cut_offs + 1 if row.reached == row.progress else 1
+                furthest = max(row.reached, reached(row.progress))
+                cut_offs = row.cut_offs + 1 if furthest == row.reached else 1
                 if row.wanted:
                     stopped = JobState.PAUSED if row.wanted == "pause" else JobState.CANCELLED
                     values = {"state": stopped, **_anew()}
@@ -181,7 +189,8 @@ class JobWork:
                 "host": self._host,
                 "wanted": "",
                 "cut_offs": cut_offs,
-                "reached": row.progress,
+                "reached": furthest,
+                "progress": "{}",
                 "error": "",
                 "hint": "",
                 "changed": now,
@@ -224,7 +233,7 @@ class JobWork:
 
     def failed(self, job_id: str, generation: int, error: str, hint: str) -> bool:
         """It failed for good, and with it what comes after it."""
-        return self._end(job_id, generation, JobState.FAILED, error=error, hint=hint)
+        return self._end(job_id, generation, JobState.FAILED, error=shown(error), hint=shown(hint))
 
     def cancelled(self, job_id: str, generation: int) -> bool:
         """It was stopped for good, and with it what comes after it."""
@@ -244,7 +253,12 @@ class JobWork:
         """It failed for a reason that may pass, and is tried again in so many seconds."""
         again = {**_anew(), "not_before": time.time() + seconds, "failures": failures}
         return self._change(
-            job_id, generation, state=JobState.WAITING, error=error, hint=hint, **again
+            job_id,
+            generation,
+            state=JobState.WAITING,
+            error=shown(error),
+            hint=shown(hint),
+            **again,
         )
 
     def trim(self, *, ended_before: float, keep: int) -> int:
@@ -283,9 +297,9 @@ class JobWork:
                 end_dependents(connection)
         return True
 
-    def _change(self, job_id: str, generation: int | None = None, **values: Any) -> bool:
+    def _change(self, job_id: str, run: int | None, /, **values: Any) -> bool:
         with self._database.write() as connection:
-            change = _update(job_id, generation).values(changed=time.time(), **values)
+            change = _update(job_id, run).values(changed=time.time(), **values)
             return connection.execute(change).rowcount > 0
 
 
