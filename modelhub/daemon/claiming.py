@@ -60,6 +60,11 @@ class ClaimingDispatcher(Dispatcher):
                 _log.warning("jobs are given back", extra={"jobs": sorted(lost)})
                 self._claims.give_back(lost)
 
+    def tend(self) -> None:
+        """What is seen to now and then: nothing of this host's is lost, nothing waits in vain."""
+        self._work.settle()
+        self.reconcile()
+
     def _hand_over(self) -> float | None:
         with self._handing:
             room = self._room()

@@ -17,7 +17,6 @@ from modelhub.services.jobs.model import JobKind
 from modelhub.services.jobs.store.working import JobWork
 
 _log = logging.getLogger(__name__)
-_LOOK_EVERY = 0.25
 _ROOM = 12
 """Jobs of a kind that wait in the engine at most; of kinds with lanes, more."""
 _ROOM_OF_LANES = 64
@@ -31,6 +30,8 @@ class Dispatcher:
     :param path: of the jobs database, where it is a file: another process's change of it is seen
         within a moment, at no cost, without being told.
     """
+
+    look_every = 0.25
 
     def __init__(self, work: JobWork, engine: Engine, running: Running, path: Path | None) -> None:
         self._work, self._engine, self._running = work, engine, running
@@ -78,7 +79,7 @@ class Dispatcher:
     def _run(self) -> None:
         next_try: float | None = None
         while not self._stopped:
-            rung = self._bell.wait(_LOOK_EVERY)
+            rung = self._bell.wait(self.look_every)
             self._bell.clear()
             due = next_try is not None and next_try <= time.time()
             if self._stopped or not (rung or due or self._changes is None or self._changes.seen()):
@@ -88,8 +89,15 @@ class Dispatcher:
                 next_try = self._hand_over()
             except ModelhubError as error:
                 _log.error("jobs are not handed over now", extra={"why": error.message})
-                time.sleep(1.0)
-                self._bell.set()
+                self._later()
+            except Exception:
+                # Of the engine: its server is away for a moment.
+                _log.exception("jobs are not handed over now")
+                self._later()
+
+    def _later(self) -> None:
+        time.sleep(1.0)
+        self._bell.set()
 
     def _hand_over(self) -> float | None:
         self._work.settle()
@@ -105,7 +113,7 @@ class Dispatcher:
         return self._work.next_try()
 
     def _stop_unwanted(self) -> None:
-        for job_id, what in self._work.wanted(self._running.ids()).items():
+        for job_id, what in self._work.wanted(self._running.generations()).items():
             self._running.stop(job_id, Reason(what))
 
 

@@ -92,6 +92,8 @@ class Engine:
             }
         )
         _register(dbos, perform)
+        if self._place.path is None:
+            self._dbos.listen_queues([self._queue(kind) for kind in self._limits])
         with _patient_threads(self._pace):
             dbos.DBOS.launch()
         self.limit(self._limits)
@@ -101,7 +103,7 @@ class Engine:
         self._limits = dict(limits)
         for kind, limit in self._limits.items():
             self._dbos.register_queue(
-                queue_of(kind),
+                self._queue(kind),
                 worker_concurrency=limit.at_once,
                 partition_worker_concurrency=limit.by_lane,
                 polling_interval_sec=1.0,
@@ -113,7 +115,7 @@ class Engine:
         for turn, lane in turns:
             options: dict[str, Any] = {
                 "workflow_name": _WORKFLOW,
-                "queue_name": queue_of(turn.kind),
+                "queue_name": self._queue(turn.kind),
                 "workflow_id": workflow_id(turn.id, turn.generation),
                 "app_version": PROTOCOL,
                 "priority": min(max(turn.priority + _URGENCY, 1), 2 * _URGENCY),
@@ -124,7 +126,7 @@ class Engine:
 
     def wake(self, kind: str) -> None:
         """Have the queue of a kind looked into now."""
-        self._pace.wake(queue_of(kind))
+        self._pace.wake(self._queue(kind))
 
     def open_runs(self) -> set[str]:
         """The ids of the runs that it has not finished, and will: not those of another protocol."""
@@ -132,10 +134,16 @@ class Engine:
             status=_OPEN,
             name=_WORKFLOW,
             app_version=PROTOCOL,
+            queue_name=[self._queue(kind) for kind in self._limits],
             load_input=False,
             load_output=False,
         )
         return {one.workflow_id for one in found}
+
+    def _queue(self, kind: str) -> str:
+        """The name of a kind's queue: on a server, each host has its own, with its own limits."""
+        name = f"modelhub-{kind}"
+        return name if self._place.path is not None else f"{name}@{self._executor}"
 
     def forget(self, *, keep: int) -> None:
         """Delete what it remembers of runs that have ended, but for the last ones."""
@@ -157,11 +165,6 @@ class Engine:
         if self._dbos is not None:
             self._dbos.destroy()
             self._dbos = None
-
-
-def queue_of(kind: str) -> str:
-    """The name of a kind's queue."""
-    return f"modelhub-{kind}"
 
 
 def workflow_id(job_id: str, generation: int) -> str:

@@ -28,6 +28,19 @@ def limits(config: Config) -> dict[str, Limit]:
     }
 
 
+def slots(config: Config) -> dict[str, int]:
+    """How many jobs of each kind that it does a host has at a time, where several share them.
+
+    In which lane a job is, is known only once a host has it: of hashing, a few may wait there.
+    """
+    kinds = config.team.kinds or tuple(JobKind)
+    found = {}
+    for kind, limit in limits(config).items():
+        if kind in kinds:
+            found[kind] = limit.at_once or limit.by_lane or 1
+    return found
+
+
 def lane_of(kind: str, arguments: str) -> str:
     """The device that a render is for, the disk that a hashing job reads; else nothing.
 

@@ -91,7 +91,8 @@ class Membership:
         self._renewed = asked
         taken = self._lease.take_over()
         if taken:
-            _log.warning("jobs are taken over", extra={"jobs": [[one.id, one.host] for one in taken]})
+            pairs = [[one.id, one.host] for one in taken]
+            _log.warning("jobs are taken over", extra={"jobs": pairs})
             self._changed()
         self._tend()
 

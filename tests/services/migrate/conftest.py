@@ -61,7 +61,9 @@ def library(config: Config) -> Config:
         catalog.forget([gone])
     with open_queue(config) as queue:
         waits = queue.enqueue(
-            JobRequest(kind=JobKind.DOWNLOAD, arguments={"reference": "78056"}, title="ein Größeres")
+            JobRequest(
+                kind=JobKind.DOWNLOAD, arguments={"reference": "78056"}, title="ein Größeres"
+            )
         )
         queue.enqueue(JobRequest(kind=JobKind.VERIFY, arguments={}, title="two", after=[waits.id]))
         other = queue.enqueue(JobRequest(kind=JobKind.MATCH, arguments={}, title="three"))

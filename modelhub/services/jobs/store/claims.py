@@ -15,7 +15,7 @@ from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.working import Turn
 
 _FREE = """
-    state = 'waiting' AND NOT handed AND kind = {kind}
+    state = 'waiting' AND NOT handed AND jobs.kind = {kind}
     AND (not_before <= EXTRACT(EPOCH FROM clock_timestamp())
         OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)
     AND ("after" = '[]' OR NOT EXISTS (
@@ -24,8 +24,10 @@ _FREE = """
         WHERE other.state IS DISTINCT FROM 'done'))
 """
 _OFFERED = text(
-    "SELECT kind FROM unnest(CAST(:kinds AS text[])) AS wanted (kind) WHERE EXISTS"
-    f" (SELECT FROM jobs WHERE {_FREE.format(kind='wanted.kind')})"  # noqa: S608 (our own text)
+    f"""
+    SELECT kind FROM unnest(CAST(:kinds AS text[])) AS wanted (kind)
+    WHERE EXISTS (SELECT FROM jobs WHERE {_FREE.format(kind="wanted.kind")})
+    """  # noqa: S608 (our own text)
 )
 _CLAIM = text(
     f"""

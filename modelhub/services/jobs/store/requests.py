@@ -46,6 +46,13 @@ class JobRequests:
         :raises NoSuchJob: it is to come after one that is not there.
         """
         key = shown(request.key) or key_of(request.kind, request.arguments)
+        try:
+            return self._add(request, key)
+        except IntegrityError:
+            # On a server, another one may have asked for the same at this moment.
+            return self._add(request, key)
+
+    def _add(self, request: JobRequest, key: str) -> tuple[Job, bool]:
         with self._database.write() as connection:
             known = self._open_with_key(connection, key)
             if known is not None:

@@ -170,7 +170,8 @@ class JobWork:
             if row.state not in (JobState.WAITING, JobState.RUNNING):
                 return None
             values: dict[str, Any] = {}
-            cut_offs, furthest = 0, ""
+            # Of a waiting one: what other hosts have met, which it was taken over from.
+            cut_offs, furthest = row.cut_offs, row.reached
             if row.state == JobState.RUNNING:
                 furthest = max(row.reached, reached(row.progress))
                 cut_offs = row.cut_offs + 1 if furthest == row.reached else 1
@@ -195,7 +196,8 @@ class JobWork:
                 "hint": "",
                 "changed": now,
             }
-            connection.execute(_update(job_id, generation).values(**values))
+            if not connection.execute(_update(job_id, generation).values(**values)).rowcount:
+                return None  # taken over at this moment
             begun = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one()
         return Begun(job_of(begun), generation, cut_offs, row.failures)
 
@@ -210,18 +212,22 @@ class JobWork:
             log=to_text(list(log)),
         )
 
-    def wanted(self, ids: Collection[str]) -> dict[str, str]:
+    def wanted(self, runs: Mapping[str, int]) -> dict[str, str]:
         """What users want of running jobs: ``pause``, ``cancel``; ``gone`` of one that is no more
-        or was taken out of our hands."""
-        if not ids:
+        or was taken out of our hands.
+
+        :param runs: the generation of each job's run.
+        """
+        if not runs:
             return {}
-        query = select(jobs.c.id, jobs.c.state, jobs.c.wanted).where(jobs.c.id.in_(ids))
+        query = select(jobs.c.id, jobs.c.state, jobs.c.wanted, jobs.c.generation)
+        query = query.where(jobs.c.id.in_(runs))
         with self._database.read() as connection:
             rows = {row.id: row for row in connection.execute(query)}
         found = {}
-        for job_id in ids:
+        for job_id, generation in runs.items():
             row = rows.get(job_id)
-            if row is None or row.state != JobState.RUNNING:
+            if row is None or row.state != JobState.RUNNING or row.generation != generation:
                 found[job_id] = "gone"
             elif row.wanted:
                 found[job_id] = row.wanted
@@ -311,7 +317,14 @@ def _update(job_id: str, generation: int | None) -> Any:
 
 def _anew() -> dict[str, Any]:
     """What lets the next run of a job begin, and this one say no more."""
-    return {"generation": jobs.c.generation + 1, "handed": False, "wanted": "", "not_before": 0.0}
+    return {
+        "generation": jobs.c.generation + 1,
+        "handed": False,
+        "wanted": "",
+        "not_before": 0.0,
+        "cut_offs": 0,
+        "reached": "",
+    }
 
 
 def _is_free(released_ids: Collection[str]) -> ColumnElement[bool]:
