@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelhub.config.mounts import to_host
 from modelhub.daemon.engine import Limit
 from modelhub.services.jobs.model import JobKind
 
@@ -61,7 +62,7 @@ def _device(arguments: dict[str, Any]) -> str:
 def _disk(arguments: dict[str, Any]) -> str:
     roots = arguments.get("roots") or ()
     try:
-        disks = {Path(root).stat().st_dev for root in roots}
+        disks = {Path(to_host(root)).stat().st_dev for root in roots}
     except (OSError, TypeError, ValueError):
         return ""
     return "-".join(str(one) for one in sorted(disks))

@@ -1,4 +1,4 @@
-"""How hosts that share a jobs database on a server get their jobs: each claims what it has room for.
+"""How hosts that share a jobs database get their jobs: each claims what it has room for.
 
 A claim is one statement, which passes over rows that another host is claiming at that moment; so
 no two hosts get the same job, and none waits for another.

@@ -15,6 +15,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from modelhub.catalog.faults import DRIVER_HINT, translated
 from modelhub.catalog.sqlitefile import shown_path
 from modelhub.catalog.store import Store, shown_database, sqlite_store
+from modelhub.config.mounts import use_mounts
 from modelhub.errors import CatalogTooNew, CatalogUnreachable, DiskError
 from modelhub.services.jobs.place import JobsPlace, jobs_place
 from modelhub.services.jobs.store.tables import VERSION, metadata, schema
@@ -70,6 +71,7 @@ def open_jobs(config: Config) -> JobDatabase:
     :raises CatalogError: it cannot be opened; its file, or the server, is named.
     :raises CatalogTooNew: a later modelhub changed its table.
     """
+    use_mounts(config.team.mounts)
     place = jobs_place(config)
     patience = config.catalog.busy_timeout
     if place.path is not None:
@@ -110,6 +112,11 @@ def _server(url: str, patience: float) -> Store:
     options = {
         "connect_timeout": max(2, min(int(patience), 15)),
         "options": f"-c lock_timeout={int(patience * 1000)} -c timezone=UTC",
+        # A server that does not answer any more is noticed before a lease runs out.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
         "application_name": "modelhub jobs",
     }
     try:

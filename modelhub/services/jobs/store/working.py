@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
+from modelhub.config.mounts import all_to_catalog
 from modelhub.services.jobs.model import Job, JobProgress, JobState
 from modelhub.services.jobs.store.dependents import end_dependents, released
 from modelhub.services.jobs.store.opening import JobDatabase
@@ -235,7 +236,9 @@ class JobWork:
 
     def done(self, job_id: str, generation: int, result: Mapping[str, Any]) -> bool:
         """It is done; whether it was still this run's to say so."""
-        return self._end(job_id, generation, JobState.DONE, result=to_text(dict(result)))
+        return self._end(
+            job_id, generation, JobState.DONE, result=to_text(all_to_catalog(dict(result)))
+        )
 
     def failed(self, job_id: str, generation: int, error: str, hint: str) -> bool:
         """It failed for good, and with it what comes after it."""
