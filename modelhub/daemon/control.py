@@ -35,7 +35,7 @@ class ControlSocket:
         self._listener: socket.socket | None = None
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
         self._clients = threading.Semaphore(_MOST_CLIENTS)
-        self._closing = False
+        self._closing = threading.Event()
 
     def open(self) -> None:
         """Make the socket, for this user alone. One that was left behind by a daemon that was
@@ -66,7 +66,7 @@ class ControlSocket:
 
     def close(self) -> None:
         """Listen no more, and take the socket away."""
-        self._closing = True
+        self._closing.set()
         if self._listener is not None:
             with suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -75,14 +75,14 @@ class ControlSocket:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        while not self._closing:
+        while not self._closing.is_set():
             try:
                 client, _ = self._listener.accept()
             except OSError:
-                if self._closing:
+                if self._closing.is_set():
                     return
                 _log.exception("a client could not be taken")
-                threading.Event().wait(0.5)
+                self._closing.wait(0.5)
                 continue
             if not self._clients.acquire(blocking=False):
                 client.close()

@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelhub.errors import DaemonFailed
@@ -34,7 +34,9 @@ def figures(
     """
     lines: list[str] = []
 
-    def add(name: str, kind: str, text: str, samples: list[tuple[dict[str, str], float]]) -> None:
+    def add(
+        name: str, kind: str, text: str, samples: Sequence[tuple[dict[str, str], float]]
+    ) -> None:
         lines.append(f"# HELP modelhub_{name} {text}")
         lines.append(f"# TYPE modelhub_{name} {kind}")
         lines.extend(f"modelhub_{name}{_labels(labels)} {_number(v)}" for labels, v in samples)

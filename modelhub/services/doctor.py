@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from modelhub.config import Config
 
 _EXTRAS = {
+    "daemon": ("dbos", "psycopg"),
     "demo": ("numpy",),
     "postgres": ("psycopg",),
     "render": ("torch", "diffusers", "transformers"),
@@ -64,6 +65,7 @@ def examine(
     yield _data_folder()
     yield from _catalog(config, thorough=thorough)
     yield from _library(config)
+    yield _daemon(config)
     yield from _civitai(config, key, offline=offline, cancel=cancel)
 
 
@@ -175,6 +177,23 @@ def _library(config: Config) -> Iterator[Check]:
             f"{_unfinished(len(partial))} {used:.2f} GiB: {partial[0][0]}",
             "pull them again to go on, or delete these files",
         )
+
+
+def _daemon(config: Config) -> Check:
+    from modelhub.services.jobs.contact import Contact
+    from modelhub.services.jobs.place import jobs_place
+
+    place = jobs_place(config)
+    contact = Contact(place)
+    if not contact.attended():
+        waiting = place.path is not None and place.path.exists()
+        hint = "`modelhub daemon start` starts it: queued jobs wait for it" if waiting else ""
+        return Check("Daemon", Verdict.OK, "does not run", hint)
+    try:
+        answer = contact.ask("ping")
+    except ModelhubError as error:
+        return Check("Daemon", Verdict.FAILED, error.message, error.hint)
+    return Check("Daemon", Verdict.OK, f"runs as process {answer['pid']}")
 
 
 def _unfinished(number: int) -> str:

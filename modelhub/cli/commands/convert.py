@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelhub.cli.context import App, pass_app
+from modelhub.cli.detaching import (
+    absolute,
+    absolute_text,
+    detach_options,
+    is_detached,
+    job_request,
+    queue_jobs,
+)
 from modelhub.cli.output import json_option
 from modelhub.cli.params import PRECISIONS, options_of
 from modelhub.errors import Cancelled, UsageError
@@ -18,6 +26,7 @@ from modelhub.errors import Cancelled, UsageError
 if TYPE_CHECKING:
     from modelhub.convert.options import ConvertOptions
     from modelhub.services.convert import ConvertRequest
+    from modelhub.services.jobs import JobRequest
 
 _EXTRACTED = ("vae", "unet", "text-encoder", "clip-l", "clip-g", "t5xxl")
 
@@ -105,6 +114,7 @@ _run = options_of(
 @_parts
 @_loras
 @_run
+@detach_options
 @json_option
 @pass_app
 def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -126,6 +136,7 @@ def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) ->
       modelhub convert model.ckpt --vae kl-f8.safetensors --output baked.safetensors
       modelhub convert style.safetensors --rank 16 --lora-keys diffusers
       modelhub convert model.safetensors --merge-lora style.safetensors:0.8
+      modelhub convert 'format:ckpt unsafe:no' --dtype fp16 --detach
     """
     from modelhub.cli.conversions import Asked, converted, planned
 
@@ -135,7 +146,13 @@ def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) ->
         raise click.UsageError("--plan changes nothing: it does not go with --delete-source")
     if given["verbose"] and not given["plan"]:
         raise click.UsageError("--verbose goes with --plan")
+    detached = is_detached(given, "plan")
+    if detached and given["delete_source"] and not given["yes"]:
+        raise click.UsageError("--delete-source goes with --detach only where --yes is given")
     request = _request(given)
+    if detached:
+        queue_jobs(app, [_job(files, request, given)], as_json=as_json)
+        return
     asked = Asked(files, request, by_query=given["by_query"], as_json=as_json)
     if given["plan"]:
         code = planned(app, asked, verbose=given["verbose"])
@@ -143,6 +160,28 @@ def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) ->
         code = converted(app, asked, before=_ask_to_delete(app, given))
     if code:
         click.get_current_context().exit(code)
+
+
+def _job(files: tuple[str, ...], request: ConvertRequest, given: dict[str, Any]) -> JobRequest:
+    """The conversion as a job, which may be done in another folder."""
+    from dataclasses import replace
+
+    from modelhub.services.jobs import JobKind
+    from modelhub.services.jobs.plain import to_plain
+
+    request = replace(
+        request,
+        vae=absolute(request.vae),
+        output=absolute(request.output),
+        loras=tuple((path.expanduser().absolute(), weight) for path, weight in request.loras),
+        lora_base=absolute(request.lora_base),
+    )
+    arguments = {
+        "sources": list(files) if given["by_query"] else [absolute_text(one) for one in files],
+        "by_query": given["by_query"],
+        "request": to_plain(request),
+    }
+    return job_request(JobKind.CONVERT, f"convert {' '.join(files)}", arguments, given)
 
 
 def _request(given: dict[str, Any]) -> ConvertRequest:

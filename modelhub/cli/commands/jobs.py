@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from modelhub.cli.context import App, pass_app
+from modelhub.cli.detaching import opened_queue
 from modelhub.cli.output import Column, json_option, print_fields, print_json, print_table
 from modelhub.cli.text import human_rate, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.services.jobs import Job, JobProgress
-    from modelhub.services.jobs.durable import DurableQueue
 
 _STATES = ("waiting", "running", "paused", "done", "failed", "cancelled")
 _KINDS = ("download", "index", "hash", "match", "verify", "convert", "render", "updates")
 _COUNTED = ("render",)
 """Kinds whose progress is in steps; that of the others is in bytes."""
-
-
-@contextmanager
-def opened_queue(app: App) -> Iterator[DurableQueue]:
-    """The queue of the library that the settings name."""
-    from modelhub.services.jobs.durable import open_queue
-
-    with open_queue(app.config) as queue:
-        yield queue
 
 
 @click.group(invoke_without_command=True)
@@ -229,16 +219,3 @@ def clear(app: App, states: tuple[str, ...]) -> None:
     with opened_queue(app) as queue:
         number = queue.clear([JobState(one) for one in states])
     app.say(f"{plural(number, 'job')} forgotten")
-
-
-def say_queued(app: App, queue: DurableQueue, found: list[Any], *, as_json: bool) -> None:
-    """The jobs that a command has queued, and whether anybody will do them."""
-    if as_json:
-        print_json(found)
-    else:
-        for job in found:
-            app.echo(f"{job.id} {job.title}")
-    if queue.contact.attended():
-        app.say("`modelhub jobs` shows how they go")
-    else:
-        app.say("queued, but no daemon runs: `modelhub daemon start` lets it begin")

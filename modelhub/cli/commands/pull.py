@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelhub.cli.context import App, pass_app
+from modelhub.cli.detaching import absolute, detach_options, is_detached, job_request, queue_jobs
 from modelhub.cli.output import json_option, print_json
 from modelhub.cli.params import SIZE
 from modelhub.cli.text import human_duration, human_rate, human_size, plural
@@ -16,6 +18,7 @@ from modelhub.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
     from modelhub.config import Config
+    from modelhub.services.jobs import JobRequest
     from modelhub.services.pull import PulledFile, PullOptions, PullOutcome
 
 _MIXED_FAILURES = 1
@@ -46,10 +49,7 @@ _LAYOUTS = ("comfyui", "a1111", "forge", "invokeai", "flat", "template")
 @click.option("--allow-unsafe", is_flag=True, help="Take files that a scan calls dangerous.")
 @click.option("--no-preview", is_flag=True, help="Fetch no preview image.")
 @click.option("--dry-run", is_flag=True, help="Show what would be pulled, and where it would go.")
-@click.option("--detach", is_flag=True, help="Queue it for the daemon, and do not wait.")
-@click.option(
-    "--priority", type=click.IntRange(-1000, 1000), help="With --detach: lower goes first; 0."
-)
+@detach_options
 @json_option
 @pass_app
 def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -76,10 +76,7 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
     from modelhub.cli.library import civitai_client, opened_catalog
     from modelhub.services.pull import PullOptions, pull
 
-    if options["priority"] is not None and not options["detach"]:
-        raise click.UsageError("--priority goes with --detach")
-    if options["detach"] and options["dry_run"]:
-        raise click.UsageError("--dry-run changes nothing: it does not go with --detach")
+    detached = is_detached(options, "dry_run")
     config = _configured(app.config, options)
     wanted = list(expand_arguments(references, sys.stdin))
     if not wanted:
@@ -94,8 +91,8 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
         dry_run=options["dry_run"],
         allow_unsafe=options["allow_unsafe"],
     )
-    if options["detach"]:
-        _detach(app, wanted, choice, options, as_json=as_json)
+    if detached:
+        queue_jobs(app, _requests(wanted, choice, options), as_json=as_json)
         return
     with opened_catalog(app) as catalog, civitai_client(app) as client, app.progress() as listener:
         outcomes = pull(
@@ -136,36 +133,25 @@ def _configured(config: Config, options: dict[str, Any]) -> Config:
     return replace(config, library=library, download=download, sidecars=sidecars)
 
 
-def _detach(
-    app: App, wanted: list[str], choice: PullOptions, options: dict[str, Any], *, as_json: bool
-) -> None:
-    """Queue a job for each reference."""
-    from pathlib import Path
-
-    from modelhub.cli.commands.jobs import opened_queue, say_queued
-    from modelhub.services.jobs import JobKind, JobRequest
+def _requests(
+    wanted: Sequence[str], choice: PullOptions, given: dict[str, Any]
+) -> list[JobRequest]:
+    """A job for each reference."""
+    from modelhub.services.jobs import JobKind
     from modelhub.services.jobs.plain import to_plain
 
-    root = options["root"]
+    root = given["root"]
     arguments = {
         "options": to_plain(choice),
-        "root": None if root is None else str(Path(root).expanduser().absolute()),
-        "layout": options["layout"],
-        "connections": options["connections"],
-        "limit_rate": options["limit_rate"],
-        "preview": not options["no_preview"],
+        "root": None if root is None else str(absolute(Path(root))),
+        "layout": given["layout"],
+        "connections": given["connections"],
+        "limit_rate": given["limit_rate"],
+        "preview": not given["no_preview"],
     }
-    requests = [
-        JobRequest(
-            kind=JobKind.DOWNLOAD,
-            arguments={"reference": one, **arguments},
-            title=one,
-            priority=options["priority"] or 0,
-        )
-        for one in wanted
+    return [
+        job_request(JobKind.DOWNLOAD, one, {"reference": one, **arguments}, given) for one in wanted
     ]
-    with opened_queue(app) as queue:
-        say_queued(app, queue, queue.enqueue_all(requests), as_json=as_json)
 
 
 def print_outcomes(app: App, outcomes: Sequence[PullOutcome], *, as_json: bool) -> None:

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelhub.cli.context import App, pass_app
+from modelhub.cli.detaching import (
+    absolute,
+    absolute_text,
+    detach_options,
+    is_detached,
+    job_request,
+    queue_jobs,
+)
 from modelhub.cli.output import json_option
 from modelhub.cli.params import PRECISIONS, options_of
 from modelhub.errors import UsageError
 
 if TYPE_CHECKING:
+    from modelhub.services.jobs import JobRequest
     from modelhub.services.render import RenderWish
 
 _SIZE = re.compile(r"(\d{1,5})[xX×](\d{1,5})")
@@ -82,6 +91,7 @@ _run = options_of(
 @_weights
 @_grid
 @_run
+@detach_options
 @json_option
 @pass_app
 def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -106,15 +116,44 @@ def command(app: App, /, files: tuple[str, ...], as_json: bool, **given: Any) ->
     """
     from modelhub.cli.pictures import print_again, print_report
 
+    detached = is_detached(given, "preview")
     if given["number"] is not None:
         _refuse_others_with_again(files)
         code = print_again(app, given["number"], _path(given["out"]), as_json=as_json)
     else:
         if not files:
             raise click.UsageError("Missing argument 'FILE|REF|QUERY...'.")
+        if detached:
+            queue_jobs(app, [_job(files, _wish(given), given)], as_json=as_json)
+            return
         code = print_report(app, files, _wish(given), as_json=as_json)
     if code:
         click.get_current_context().exit(code)
+
+
+def _job(files: tuple[str, ...], wish: RenderWish, given: dict[str, Any]) -> JobRequest:
+    """The pictures as a job, which may be made in another folder."""
+    from dataclasses import replace
+
+    from modelhub.services.jobs import JobKind
+    from modelhub.services.jobs.plain import to_plain
+
+    def named(text: str | None) -> str | None:
+        return None if text is None else absolute_text(text)
+
+    wish = replace(
+        wish,
+        loras=tuple((absolute_text(text), weight) for text, weight in wish.loras),
+        embeddings=tuple(absolute_text(text) for text in wish.embeddings),
+        vae=named(wish.vae),
+        on=named(wish.on),
+        refiner=named(wish.refiner),
+        parts={part: absolute_text(text) for part, text in wish.parts.items()},
+        grid=absolute(wish.grid),
+        out=absolute(wish.out),
+    )
+    arguments = {"files": [absolute_text(one) for one in files], "wish": to_plain(wish)}
+    return job_request(JobKind.RENDER, f"render {' '.join(files)}", arguments, given)
 
 
 def _refuse_others_with_again(files: tuple[str, ...]) -> None:

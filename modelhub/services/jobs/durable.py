@@ -43,7 +43,7 @@ class DurableQueue:
         """See :meth:`JobQueue.enqueue`."""
         return self.enqueue_all([request])[0]
 
-    def enqueue_all(self, requests: Sequence[JobRequest]) -> list[Job]:
+    def enqueue_all(self, requests: Sequence[JobRequest]) -> Sequence[Job]:
         """Enqueue several, and wake the daemon once."""
         jobs = [self._requests.add(request)[0] for request in requests]
         self.contact.wake()

@@ -69,8 +69,9 @@ class ProgressFold:
 
     Of several tasks the one that something happened to last is shown.
 
-    :param tell: called with the progress and the log's lines, from the thread of the event; what
-        it raises, the service gets.
+    What comes too soon after the last call is told a little later, also when nothing follows it.
+
+    :param tell: called with the progress and the log's lines, from any thread, one call at a time.
     :param every: seconds between two calls at least.
     """
 
@@ -84,6 +85,7 @@ class ProgressFold:
         self._progress = JobProgress()
         self._told_at = float("-inf")
         self._changed = False
+        self._later: threading.Timer | None = None
 
     def __call__(self, event: Event) -> None:
         """Take in an event."""
@@ -91,12 +93,20 @@ class ProgressFold:
             now = self._clock()
             self._take(event, now)
             self._changed = True
-            if now - self._told_at >= self._every:
+            left = self._every - (now - self._told_at)
+            if left <= 0:
                 self._tell_now(now)
+            elif self._later is None:
+                self._later = threading.Timer(left, self.flush)
+                self._later.daemon = True
+                self._later.start()
 
     def flush(self) -> None:
-        """Tell what was held back, if anything was."""
+        """Tell what was held back, if anything was; to be called once the job has ended."""
         with self._lock:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
             if self._changed:
                 self._tell_now(self._clock())
 

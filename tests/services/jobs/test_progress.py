@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from modelhub.progress import (
@@ -74,9 +76,9 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
 
 def test_changes_are_told_a_few_times_a_second_and_the_last_by_a_flush() -> None:
     clock, told = Clock(), Told()
-    fold = ProgressFold(told, every=0.25, clock=clock)
+    fold = ProgressFold(told, every=250, clock=clock)
     for number in range(1000):
-        clock.now += 0.001
+        clock.now += 1
         fold(Advanced("1", number))
     assert 2 <= len(told) <= 5
 
@@ -85,6 +87,19 @@ def test_changes_are_told_a_few_times_a_second_and_the_last_by_a_flush() -> None
 
     assert told[-1][0].done == 999
     assert len(told) <= 6
+
+
+def test_the_last_event_before_a_silence_is_told_too() -> None:
+    told = Told()
+    fold = ProgressFold(told, every=0.05)
+    fold(TaskStarted("1", "cat"))
+    fold(StageEntered("1", Stage.DOWNLOAD, 8))
+
+    deadline = time.monotonic() + 30
+    while told[-1][0].stage is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert told[-1][0].stage is Stage.DOWNLOAD
 
 
 def test_notices_and_ends_are_the_log() -> None:

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from modelhub.services.jobs.model import JobState
 from modelhub.services.jobs.store.tables import jobs
@@ -41,7 +41,7 @@ def released(connection: Connection) -> set[str]:
     }
 
 
-def _blocked(connection: Connection) -> list[tuple[Row[Any], dict[str, str | None]]]:
+def _blocked(connection: Connection) -> list[tuple[Any, dict[str, str | None]]]:
     """Jobs that wait and come after others, with the states of those."""
     query = select(jobs.c.id, jobs.c.title, jobs.c.after).where(
         jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), jobs.c.after != "[]"
@@ -57,7 +57,7 @@ def _blocked(connection: Connection) -> list[tuple[Row[Any], dict[str, str | Non
     return [(row, {one: states.get(one) for one in before[row.id]}) for row in rows]
 
 
-def _end(connection: Connection, row: Row[Any], before: str, state: str | None) -> None:
+def _end(connection: Connection, row: Any, before: str, state: str | None) -> None:
     """End a job as the one that it came after did."""
     now = time.time()
     cancelled = state == JobState.CANCELLED

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelhub.config.mounts import all_to_catalog
@@ -114,7 +114,7 @@ class JobRequests:
             found = {row.state: row.number for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
-    def changed_since(self, when: float) -> tuple[list[Job], float]:
+    def changed_since(self, when: float) -> tuple[Sequence[Job], float]:
         """Jobs that changed since, and the time to ask about next."""
         query = select(*COLUMNS, jobs.c.changed).where(jobs.c.changed > when)
         with self._database.read() as connection:
@@ -248,12 +248,12 @@ class JobRequests:
         row = connection.execute(query).first()
         return None if row is None else job_of(row)
 
-    def _row(self, connection: Connection, job_id: str) -> Row[Any]:
+    def _row(self, connection: Connection, job_id: str) -> Any:
         columns = (*COLUMNS, jobs.c.key, jobs.c.wanted)
         row = connection.execute(select(*columns).where(jobs.c.id == job_id)).first()
         if row is not None:
             return row
-        rows: Sequence[Row[Any]] = ()
+        rows: Sequence[Any] = ()
         if len(job_id) >= _SHORTEST_ID:
             beginning = jobs.c.id.startswith(job_id, autoescape=True)
             rows = connection.execute(select(*columns).where(beginning).limit(3)).all()

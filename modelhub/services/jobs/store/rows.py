@@ -8,8 +8,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from modelhub.config.mounts import all_to_host
 from modelhub.progress import Stage
 from modelhub.services.jobs.model import Job, JobKind, JobProgress, JobState
@@ -48,7 +46,7 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Any) -> Job:
     """The job that a row of :data:`COLUMNS` describes."""
     return Job(
         id=row.id,
