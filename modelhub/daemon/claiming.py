@@ -15,6 +15,8 @@ from modelhub.services.jobs.store import Claims, JobWork
 
 _log = logging.getLogger(__name__)
 
+_AT_WORK, _AT_REST = 0.4, 1.0
+
 
 class ClaimingDispatcher(Dispatcher):
     """As the :class:`Dispatcher`, for one of several hosts.
@@ -23,8 +25,6 @@ class ClaimingDispatcher(Dispatcher):
 
     :param slots: how many jobs of each kind that this host does it has at a time.
     """
-
-    look_every = 0.5
 
     def __init__(
         self,
@@ -37,6 +37,11 @@ class ClaimingDispatcher(Dispatcher):
         super().__init__(work, engine, running, None)
         self._claims, self._slots = claims, dict(slots)
         self._handing = threading.Lock()
+
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks: what users want of running jobs is heard within a second."""
+        return _AT_WORK if self._running.ids() else _AT_REST
 
     def limit(self, slots: Mapping[str, int]) -> None:
         """Go by other slots from now on."""

@@ -17,6 +17,7 @@ from modelhub.services.jobs.model import JobKind
 from modelhub.services.jobs.store.working import JobWork
 
 _log = logging.getLogger(__name__)
+_LOOK_EVERY = 0.25
 _ROOM = 12
 """Jobs of a kind that wait in the engine at most; of kinds with lanes, more."""
 _ROOM_OF_LANES = 64
@@ -30,8 +31,6 @@ class Dispatcher:
     :param path: of the jobs database, where it is a file: another process's change of it is seen
         within a moment, at no cost, without being told.
     """
-
-    look_every = 0.25
 
     def __init__(self, work: JobWork, engine: Engine, running: Running, path: Path | None) -> None:
         self._work, self._engine, self._running = work, engine, running
@@ -52,6 +51,11 @@ class Dispatcher:
         self._bell.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks when nobody rings."""
+        return _LOOK_EVERY
 
     def ring(self) -> None:
         """Look now."""

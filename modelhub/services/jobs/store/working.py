@@ -280,7 +280,7 @@ class JobWork:
             waits = (
                 select(needed.c.id)
                 .where(needed.c.state.in_((JobState.WAITING, JobState.PAUSED)))
-                .where(needed.c.after.contains(jobs.c.id))
+                .where(needed.c.after != "[]", needed.c.after.contains(jobs.c.id))
                 .exists()
             )
             ended = jobs.c.state.in_(_ENDED)
