@@ -2,10 +2,10 @@
 
     python benchmarks/team_takeover.py [--rounds N] [--lease SECONDS] [--url URL]
 
-Two daemons on one PostgreSQL database. In each round, the one that has a slow download in its hands is
-killed with SIGKILL, and the time is taken until the other begins it; then it is started anew. Claims
-that this takes no longer than the lease, a fifth of it (a sign of life) and three seconds. Then both
-are left idle, and their processor time is counted.
+Two daemons on one PostgreSQL database. In each round, the one that has a slow download in its
+hands is killed with SIGKILL, and the time is taken until the other begins it; then it is started
+anew. Claims that this takes no longer than the lease, a fifth of it (a sign of life) and three
+seconds. Then both are left idle, and their processor time is counted.
 """
 
 from __future__ import annotations
