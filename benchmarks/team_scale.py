@@ -98,7 +98,7 @@ def _server(url: str) -> Iterator[str]:
 def _fill(config: Config, jobs: int) -> None:
     began = time.perf_counter()
     with open_jobs(config) as database:
-        lease = HostLease(database, "filler", "filler", 3600)
+        lease = HostLease(database, "filler", "filler", 3600, attempts=5)
         lease.join()
         lease.leave()
         with database.write() as connection:
@@ -115,7 +115,7 @@ def _ask(config: Config) -> None:
     """What users and idle daemons ask."""
     with open_jobs(config) as database:
         requests, work = JobRequests(database), JobWork(database, "asker")
-        lease = HostLease(database, "asker", "asker", 3600)
+        lease = HostLease(database, "asker", "asker", 3600, attempts=5)
         lease.join()
         claims = Claims(database, lease)
         number = iter(range(10_000))
@@ -158,7 +158,7 @@ def _hosts(url: str, process: int, hosts: int, seconds: float) -> Counted:
 
         def host(number: int) -> None:
             name = f"host {process}.{number}"
-            lease = HostLease(database, name, name, 3600)
+            lease = HostLease(database, name, name, 3600, attempts=5)
             lease.join()
             claims, work = Claims(database, lease), JobWork(database, name)
             while time.monotonic() < until:

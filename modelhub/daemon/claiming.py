@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine, workflow_id
 from modelhub.daemon.lanes import lane_of
 from modelhub.daemon.running import Running
-from modelhub.services.jobs.store import Claims, JobWork
+from modelhub.services.jobs.store import Claims, JobWork, Suspects
+from modelhub.services.jobs.store.working import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +30,13 @@ class ClaimingDispatcher(Dispatcher):
     def __init__(
         self,
         work: JobWork,
+        suspects: Suspects,
         engine: Engine,
         running: Running,
         claims: Claims,
         slots: Mapping[str, int],
     ) -> None:
-        super().__init__(work, engine, running, None)
+        super().__init__(work, suspects, engine, running, None)
         self._claims, self._slots = claims, dict(slots)
         self._handing = threading.Lock()
 
@@ -74,11 +76,15 @@ class ClaimingDispatcher(Dispatcher):
         with self._handing:
             room = self._room()
             for kind in self._claims.offered(list(room)) if room else ():
-                turns = self._claims.claim(kind, room[kind])
-                if turns:
-                    self._engine.hand((one, lane_of(one.kind, one.arguments)) for one in turns)
-                    self._engine.wake(kind)
+                self._give(self._claims.claim(kind, room[kind]))
+            if room:
+                self._give(self._claims.claim_suspect(list(room)))
         return None
+
+    def _give(self, turns: Sequence[Turn]) -> None:
+        if turns:
+            self._engine.hand((one, lane_of(one.kind, one.arguments)) for one in turns)
+            self._engine.wake(turns[0].kind)
 
     def _room(self) -> dict[str, int]:
         """How many more jobs of each kind this host may claim, where it may."""

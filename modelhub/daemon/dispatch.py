@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modelhub.daemon.engine import Engine, workflow_id
@@ -14,7 +14,8 @@ from modelhub.daemon.lanes import lane_of
 from modelhub.daemon.running import Reason, Running
 from modelhub.errors import ModelhubError
 from modelhub.services.jobs.model import JobKind
-from modelhub.services.jobs.store.working import JobWork
+from modelhub.services.jobs.store.suspects import Suspects
+from modelhub.services.jobs.store.working import JobWork, Turn
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY = 0.25
@@ -32,8 +33,16 @@ class Dispatcher:
         within a moment, at no cost, without being told.
     """
 
-    def __init__(self, work: JobWork, engine: Engine, running: Running, path: Path | None) -> None:
-        self._work, self._engine, self._running = work, engine, running
+    def __init__(
+        self,
+        work: JobWork,
+        suspects: Suspects,
+        engine: Engine,
+        running: Running,
+        path: Path | None,
+    ) -> None:
+        self._work, self._suspects = work, suspects
+        self._engine, self._running = engine, running
         self._changes = None if path is None else _Changes(path)
         self._bell = threading.Event()
         self._stopped = False
@@ -109,12 +118,18 @@ class Dispatcher:
             if kind not in _KINDS:
                 continue  # of a later modelhub, which will do it
             room = _ROOM_OF_LANES if kind in _LANES else _ROOM
-            turns = self._work.turns(kind, room)
-            if turns:
-                self._engine.hand((turn, lane_of(turn.kind, turn.arguments)) for turn in turns)
-                self._work.handed(turns)
-                self._engine.wake(kind)
+            self._give(self._work.turns(kind, room))
+        suspect = self._suspects.turn()
+        if suspect is not None:
+            self._give([suspect])
         return self._work.next_try()
+
+    def _give(self, turns: Sequence[Turn]) -> None:
+        """Give runs of one kind to the engine."""
+        if turns:
+            self._engine.hand((turn, lane_of(turn.kind, turn.arguments)) for turn in turns)
+            self._work.handed(turns)
+            self._engine.wake(turns[0].kind)
 
     def _stop_unwanted(self) -> None:
         for job_id, what in self._work.wanted(self._running.generations()).items():

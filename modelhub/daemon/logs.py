@@ -47,7 +47,11 @@ class PatientFile(logging.handlers.RotatingFileHandler):
     """A rotated file whose disk may be full: lines are lost then, and nothing else."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Go on without this line; the next one is tried again."""
+        """Go on without this line; the next one opens the file anew, without what is left of it."""
+        stream, self.stream = self.stream, None  # type: ignore[assignment]
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.close()
 
 
 def log_to(path: Path, redact: Any, *, foreground: bool) -> None:

@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from modelhub.errors import DaemonFailed
 
 _log = logging.getLogger(__name__)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_Samples: TypeAlias = Sequence[tuple[dict[str, str], float]]
 
 
 def figures(

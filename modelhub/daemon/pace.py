@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LOOKS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
@@ -29,10 +30,11 @@ class Pace:
 
     :param longest: where others change the queues as well (several hosts on one server), the
         longest that a job of theirs may wait.
+    :param looks: seconds between the looks after something happened.
     """
 
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
+    def __init__(self, longest: float, looks: Sequence[float] = _LOOKS) -> None:
+        self._longest, self._looks = longest, looks
         self._changed = threading.Condition()
         self._waiters: dict[str, _Waiter] = {}
         self.stopped = False
@@ -58,13 +60,13 @@ class Pace:
             waiter = self._waiters.setdefault(name, _Waiter())
             began = time.monotonic()
             while not self.stopped:
-                late = waiter.looks >= len(_LOOKS)
-                until = began + (self._longest if late else _LOOKS[waiter.looks])
+                late = waiter.looks >= len(self._looks)
+                until = began + (self._longest if late else self._looks[waiter.looks])
                 left = until - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
-            waiter.looks = min(waiter.looks + 1, len(_LOOKS))
+            waiter.looks = min(waiter.looks + 1, len(self._looks))
 
 
 class Patience:

@@ -22,7 +22,14 @@ from modelhub.daemon.running import Running
 from modelhub.daemon.schedule import Schedule
 from modelhub.daemon.telling import Teller
 from modelhub.daemon.watching import Watcher
-from modelhub.services.jobs.store import Claims, HostLease, JobDatabase, JobRequests, JobWork
+from modelhub.services.jobs.store import (
+    Claims,
+    HostLease,
+    JobDatabase,
+    JobRequests,
+    JobWork,
+    Suspects,
+)
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -45,14 +52,18 @@ class Parts:
         place, host = daemon.place, host_name(daemon.config)
         self.requests = JobRequests(database)
         self._work = JobWork(database, host)
+        self._suspects = Suspects(database)
         self._engine = Engine(place, host, limits(daemon.config), longest=_LOOKS_AT_ALL)
         self._running = Running()
         self._means = Means(daemon.config)
         self._teller = Teller(lambda: daemon.config, self.requests.get)
         self._membership: Membership | None = None
-        self.dispatcher = Dispatcher(self._work, self._engine, self._running, place.path)
         if place.path is None:
             self.dispatcher, self._membership = self._among_hosts(database, host)
+        else:
+            self.dispatcher = Dispatcher(
+                self._work, self._suspects, self._engine, self._running, place.path
+            )
         self._performer = Performer(
             self._work, self._running, self._means, self.dispatcher.told, self._teller.ended
         )
@@ -62,15 +73,16 @@ class Parts:
         )
         self._metrics: MetricsServer | None = None
 
-    def _among_hosts(
-        self, database: JobDatabase, host: str
-    ) -> tuple[ClaimingDispatcher, Membership]:
+    def _among_hosts(self, database: JobDatabase, host: str) -> tuple[Dispatcher, Membership]:
         """What a host needs that shares its jobs with others on a server."""
         daemon = self._daemon
         own = identity(daemon.place.folder / f"{daemon.place.stem}.host")
-        lease = HostLease(database, host, own, daemon.config.team.lease)
+        lease = HostLease(
+            database, host, own, daemon.config.team.lease, attempts=daemon.config.jobs.attempts
+        )
+        claims = Claims(database, lease)
         dispatcher = ClaimingDispatcher(
-            self._work, self._engine, self._running, Claims(database, lease), slots(daemon.config)
+            self._work, self._suspects, self._engine, self._running, claims, slots(daemon.config)
         )
         return dispatcher, Membership(lease, self._running, dispatcher.ring, dispatcher.tend)
 
@@ -86,10 +98,17 @@ class Parts:
         self._teller.start()
         if self._membership is not None:
             self._membership.join()
+        self._account_for_what_was_cut_off()
         self._engine.start(self._performer.perform)
         self.dispatcher.start()
         self._watcher.start()
         self._schedule.start()
+
+    def _account_for_what_was_cut_off(self) -> None:
+        """Count what runs by the table: of this host alone, where others are at work."""
+        config = self._daemon.config
+        host = host_name(config) if self._daemon.place.path is None else None
+        self._suspects.account(config.jobs.attempts, host=host)
 
     def stop(self) -> None:
         """End all; jobs are stopped where they are, and parked for the next daemon."""

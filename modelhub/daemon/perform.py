@@ -57,9 +57,6 @@ class Performer:
             return
         try:
             self._told(job_id, job.kind)
-            if begun.cut_offs >= self._means.config.jobs.attempts:
-                self._kept(lambda: self._leave_poison(begun))
-                return
             _log.info("job begins", extra={"job": job_id, "kind": job.kind, "title": job.title})
             self._do(begun, cancel)
         finally:
@@ -135,15 +132,6 @@ class Performer:
         if reason is Reason.PARK:
             return self._work.parked(job.id, generation)
         return False
-
-    def _leave_poison(self, begun: Begun) -> bool:
-        text = (
-            f"the daemon ended {begun.cut_offs} times while it did this job, "
-            "and it got no further between"
-        )
-        _log.error("job is left as poison", extra={"job": begun.job.id, "why": text})
-        hint = "`modelhub daemon logs` shows how it ended; `modelhub jobs retry` tries it once more"
-        return self._work.failed(begun.job.id, begun.generation, text, hint)
 
     def _kept(self, keep: Callable[[], bool]) -> None:
         """Keep how a job ended, however long its database is locked or its disk full."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +41,10 @@ def start(place: JobsPlace, options: Sequence[str] = ()) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd="/",
             start_new_session=True,
         )
+    # Whoever lives longer than the daemon hears of its end, and leaves no zombie.
+    threading.Thread(target=process.wait, name="daemon's end", daemon=True).start()
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -51,8 +53,9 @@ def start(place: JobsPlace, options: Sequence[str] = ()) -> dict[str, Any]:
             answer = {}
         if answer.get("pid") == process.pid:
             return answer
-        if process.poll() is not None:
-            raise _failed(words, process.returncode)
+        code = process.poll()
+        if code is not None:
+            raise _failed(words, code)
         time.sleep(_LOOK_EVERY)
     raise DaemonFailed(f"the daemon (process {process.pid}) does not answer in time")
 

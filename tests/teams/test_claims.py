@@ -45,7 +45,7 @@ class Shared:
     members: list[Member] = field(default_factory=list)
 
     def host(self, name: str, seconds: float = LONG, identity: str = "") -> Member:
-        lease = HostLease(self.database, name, identity or name, seconds)
+        lease = HostLease(self.database, name, identity or name, seconds, attempts=3)
         lease.join()
         made = Member(lease, Claims(self.database, lease), JobWork(self.database, name))
         self.members.append(made)
@@ -195,18 +195,33 @@ def test_two_hosts_of_one_name_are_refused_and_the_same_one_is_not(shared: Share
     assert not shared.members[0].lease.beat()
 
 
-def test_a_job_that_ends_host_after_host_is_counted(shared: Shared) -> None:
-    job = shared.ask("poison")
-    counted = []
-    for number in range(3):
+def test_a_job_that_ends_host_after_host_is_found_and_left_as_failed(shared: Shared) -> None:
+    poison, innocent = shared.ask("poison"), shared.ask("innocent")
+    for number in range(2):
         host = shared.host(f"host {number}", OVER)
-        (turn,) = host.claims.claim(KIND, 1)
-        begun = host.work.begin(job.id, turn.generation)
-        assert begun is not None
-        counted.append(begun.cut_offs)
+        for turn in host.claims.claim(KIND, 2):
+            assert host.work.begin(turn.id, turn.generation) is not None
         host.lease.take_over()
 
-    assert counted == [0, 1, 2]
+    host = shared.host("careful", OVER)
+    assert host.claims.claim(KIND, 2) == []
+    begun = []
+    while turns := host.claims.claim_suspect([KIND]):
+        (turn,) = turns
+        assert host.work.begin(turn.id, turn.generation) is not None
+        assert host.claims.claim_suspect([KIND]) == [], "one at a time"
+        begun.append(turn.id)
+        if turn.id == innocent.id:
+            assert host.work.done(turn.id, turn.generation, {})
+        else:
+            host.lease.take_over()
+            host.lease.join()
+
+    assert set(begun) == {poison.id, innocent.id}
+    assert shared.user.get(innocent.id).state is JobState.DONE
+    failed = shared.user.get(poison.id)
+    assert failed.state is JobState.FAILED
+    assert "ended 3 times" in failed.error
 
 
 def test_the_same_work_asked_for_at_the_same_moment_is_one_job(shared: Shared) -> None:

@@ -14,7 +14,7 @@ from modelhub.cli.detaching import absolute, detach_options, is_detached, job_re
 from modelhub.cli.output import json_option, print_json
 from modelhub.cli.params import SIZE
 from modelhub.cli.text import human_duration, human_rate, human_size, plural
-from modelhub.errors import Cancelled, UsageError
+from modelhub.errors import Cancelled
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -110,27 +110,24 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
         click.get_current_context().exit(code)
 
 
-def _configured(config: Config, options: dict[str, Any]) -> Config:
+def _configured(config: Config, given: dict[str, Any]) -> Config:
     """The settings with this run's options put over them.
 
     :raises UsageError: --root names no folder.
     """
-    from msgspec.structs import replace
+    from modelhub.services.jobs.kinds.download import Download, configured
 
-    library, download, sidecars = config.library, config.download, config.sidecars
-    if options["root"] is not None:
-        if not options["root"].strip():
-            raise UsageError("--root is empty", hint="name the library folder, or leave --root out")
-        library = replace(library, root=options["root"])
-    if options["layout"] is not None:
-        library = replace(library, layout=options["layout"])
-    if options["connections"] is not None:
-        download = replace(download, connections=options["connections"])
-    if options["limit_rate"] is not None:
-        download = replace(download, limit_rate=options["limit_rate"])
-    if options["no_preview"]:
-        sidecars = replace(sidecars, preview=False)
-    return replace(config, library=library, download=download, sidecars=sidecars)
+    return configured(
+        config,
+        Download(
+            reference="",
+            root=given["root"],
+            layout=given["layout"],
+            connections=given["connections"],
+            limit_rate=given["limit_rate"],
+            preview=not given["no_preview"],
+        ),
+    )
 
 
 def _requests(

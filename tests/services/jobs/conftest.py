@@ -11,7 +11,7 @@ import pytest
 from modelhub.config import Config
 from modelhub.config.settings import CatalogSettings
 from modelhub.services.jobs import Job, JobKind, JobRequest
-from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork, open_jobs
+from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork, Suspects, open_jobs
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Jobs:
     database: JobDatabase
     user: JobRequests
     daemon: JobWork
+    suspects: Suspects
 
     def ask(self, name: str, **more: object) -> Job:
         """A download of `name`."""
@@ -44,7 +45,7 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def jobs(config: Config) -> Iterator[Jobs]:
     with open_jobs(config) as database:
-        yield Jobs(database, JobRequests(database), JobWork(database, "here"))
+        yield Jobs(database, JobRequests(database), JobWork(database, "here"), Suspects(database))
 
 
 @pytest.fixture

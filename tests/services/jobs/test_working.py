@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import time
 
-from modelhub.progress import Stage
 from modelhub.services.jobs import JobKind, JobProgress, JobState
 from modelhub.services.jobs.store import JobWork
 
@@ -35,43 +34,15 @@ def test_a_job_waits_for_those_that_it_comes_after(jobs: Jobs) -> None:
     assert [turn.id for turn in jobs.daemon.turns(JobKind.CONVERT, 10)] == [convert.id]
 
 
-def test_a_run_that_was_cut_off_is_begun_again_and_counted(jobs: Jobs, other_host: JobWork) -> None:
+def test_a_run_that_was_cut_off_is_begun_again(jobs: Jobs, other_host: JobWork) -> None:
     job = jobs.ask("one")
     generation = jobs.begin(job)
 
     again = other_host.begin(job.id, generation)
 
     assert again is not None
-    assert (again.cut_offs, again.job.attempts, again.job.host) == (1, 2, "there")
-
-
-def test_being_cut_off_counts_only_where_it_got_no_further(jobs: Jobs) -> None:
-    job = jobs.ask("one")
-    generation = jobs.begin(job)
-    counted = []
-    for done in (5, 9, 3, 9):
-        progress = JobProgress(stage=Stage.DOWNLOAD, done=done, total=10)
-        jobs.daemon.keep_progress(job.id, generation, progress, ["a line"])
-        begun = jobs.daemon.begin(job.id, generation)
-        assert begun is not None
-        counted.append(begun.cut_offs)
-
-    assert counted == [1, 1, 2, 3]
-    kept = jobs.user.get(job.id)
-    assert (kept.progress, kept.log) == (JobProgress(), ("a line",)), "a new run begins anew"
-
-
-def test_what_a_user_wanted_of_a_run_that_was_cut_off_holds(jobs: Jobs) -> None:
-    paused, cancelled = jobs.ask("paused"), jobs.ask("cancelled")
-    runs = {job.id: jobs.begin(job) for job in (paused, cancelled)}
-    jobs.user.pause(paused.id, attended=True)
-    jobs.user.cancel(cancelled.id, attended=True)
-
-    for job_id, generation in runs.items():
-        assert jobs.daemon.begin(job_id, generation) is None
-
-    assert jobs.user.get(paused.id).state is JobState.PAUSED
-    assert jobs.user.get(cancelled.id).state is JobState.CANCELLED
+    assert (again.job.attempts, again.job.host) == (2, "there")
+    assert again.job.progress == JobProgress()
 
 
 def test_a_next_try_waits_and_a_retry_does_not(jobs: Jobs) -> None:
@@ -112,7 +83,7 @@ def test_a_parked_job_goes_on_as_a_new_run(jobs: Jobs) -> None:
     assert turn.generation > generation
     begun = jobs.daemon.begin(job.id, turn.generation)
     assert begun is not None
-    assert begun.cut_offs == 0
+    assert begun.job.attempts == 2
 
 
 def test_what_the_engine_lost_is_handed_over_anew(jobs: Jobs) -> None:

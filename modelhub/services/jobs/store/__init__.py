@@ -9,6 +9,15 @@ from modelhub.services.jobs.store.claims import Claims
 from modelhub.services.jobs.store.hosts import HostLease
 from modelhub.services.jobs.store.opening import JobDatabase, open_jobs
 from modelhub.services.jobs.store.requests import JobRequests
+from modelhub.services.jobs.store.suspects import Suspects
 from modelhub.services.jobs.store.working import JobWork
 
-__all__ = ["Claims", "HostLease", "JobDatabase", "JobRequests", "JobWork", "open_jobs"]
+__all__ = [
+    "Claims",
+    "HostLease",
+    "JobDatabase",
+    "JobRequests",
+    "JobWork",
+    "Suspects",
+    "open_jobs",
+]

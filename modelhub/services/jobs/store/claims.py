@@ -12,30 +12,52 @@ from sqlalchemy import text
 
 from modelhub.services.jobs.store.hosts import HostLease
 from modelhub.services.jobs.store.opening import JobDatabase
-from modelhub.services.jobs.store.working import Turn
+from modelhub.services.jobs.store.working import SUSPECT, Turn
 
-_FREE = """
-    state = 'waiting' AND NOT handed AND jobs.kind = {kind}
-    AND (not_before <= EXTRACT(EPOCH FROM clock_timestamp())
-        OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)
-    AND ("after" = '[]' OR NOT EXISTS (
+_DONE_BEFORE = """("after" = '[]' OR NOT EXISTS (
         SELECT FROM json_array_elements_text(CAST(jobs."after" AS json)) AS needed (id)
         LEFT JOIN jobs AS other ON other.id = needed.id
-        WHERE other.state IS DISTINCT FROM 'done'))
-"""
+        WHERE other.state IS DISTINCT FROM 'done'))"""
+
+
+def _free(kind: str) -> str:
+    """The condition that a job of a kind could begin now."""
+    return f"""
+        state = 'waiting' AND NOT handed AND jobs.kind = {kind} AND cut_offs < {SUSPECT}
+        AND (not_before <= EXTRACT(EPOCH FROM clock_timestamp())
+            OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)
+        AND {_DONE_BEFORE}
+    """
+
+
 _OFFERED = text(
     f"""
     SELECT kind FROM unnest(CAST(:kinds AS text[])) AS wanted (kind)
-    WHERE EXISTS (SELECT FROM jobs WHERE {_FREE.format(kind="wanted.kind")})
+    WHERE EXISTS (SELECT FROM jobs WHERE {_free("wanted.kind")})
     """  # noqa: S608 (our own text)
 )
 _CLAIM = text(
     f"""
     UPDATE jobs SET handed = true, host = :host, changed = EXTRACT(EPOCH FROM clock_timestamp())
     WHERE id IN (
-        SELECT id FROM jobs WHERE {_FREE.format(kind=":kind")}
+        SELECT id FROM jobs WHERE {_free(":kind")}
         ORDER BY priority, created, id LIMIT :room FOR UPDATE SKIP LOCKED
     ) AND EXISTS (SELECT FROM job_hosts WHERE name = :host AND token = :token)
+    RETURNING id, generation, kind, priority, arguments
+    """  # noqa: S608 (our own text)
+)
+_CLAIM_SUSPECT = text(
+    f"""
+    UPDATE jobs SET handed = true, host = :host, changed = EXTRACT(EPOCH FROM clock_timestamp())
+    WHERE id IN (
+        SELECT id FROM jobs
+        WHERE state = 'waiting' AND NOT handed AND cut_offs >= {SUSPECT}
+            AND kind = ANY(CAST(:kinds AS text[])) AND {_DONE_BEFORE}
+        ORDER BY cut_offs, priority, created LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AND EXISTS (SELECT FROM job_hosts WHERE name = :host AND token = :token)
+    AND NOT EXISTS (
+        SELECT FROM jobs AS mine WHERE mine.handed AND mine.state IN ('waiting', 'running')
+            AND mine.host = :host AND mine.cut_offs >= {SUSPECT})
     RETURNING id, generation, kind, priority, arguments
     """  # noqa: S608 (our own text)
 )
@@ -69,6 +91,13 @@ class Claims:
         with self._database.write() as connection:
             turns = [Turn(*row) for row in connection.execute(_CLAIM, values)]
         return sorted(turns, key=lambda turn: turn.priority)
+
+    def claim_suspect(self, kinds: Collection[str]) -> list[Turn]:
+        """Claim a job that may have ended its hosts, if this one has none such in its hands: one
+        at a time, so that it is known which it was (:mod:`.suspects`)."""
+        values = {"host": self._lease.name, "token": self._lease.token, "kinds": list(kinds)}
+        with self._database.write() as connection:
+            return [Turn(*row) for row in connection.execute(_CLAIM_SUSPECT, values)]
 
     def mine(self) -> list[tuple[str, int, str]]:
         """Ids, generations and kinds of the jobs that this host has and has not ended."""

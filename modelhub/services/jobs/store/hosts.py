@@ -14,23 +14,19 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    Connection,
     Float,
     Index,
-    Row,
     String,
     Table,
-    bindparam,
     select,
     text,
-    update,
 )
 
 from modelhub.errors import HostNameTaken
-from modelhub.services.jobs.model import JobState
 from modelhub.services.jobs.store.opening import JobDatabase
-from modelhub.services.jobs.store.rows import reached
+from modelhub.services.jobs.store.suspects import account_for
 from modelhub.services.jobs.store.tables import jobs, metadata
+from modelhub.services.jobs.store.working import SUSPECT
 
 hosts = Table(
     "job_hosts",
@@ -42,8 +38,10 @@ hosts = Table(
     Column("lease", Float, nullable=False),
 )
 _IN_HAND = text("handed AND state IN ('waiting', 'running')")
+_SUSPECT = text(f"cut_offs >= {SUSPECT} AND state = 'waiting'")
 _BLOCKED = text("after <> '[]' AND state IN ('waiting', 'paused')")
 Index("jobs_in_hand", jobs.c.host, postgresql_where=_IN_HAND, sqlite_where=_IN_HAND)
+Index("jobs_suspect", jobs.c.cut_offs, postgresql_where=_SUSPECT, sqlite_where=_SUSPECT)
 Index("jobs_blocked", jobs.c.id, postgresql_where=_BLOCKED, sqlite_where=_BLOCKED)
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())"
@@ -67,11 +65,18 @@ _GONE = text(
 )
 _OF_NOBODY = text(
     """
-    SELECT id, generation, state, host, progress, reached, cut_offs FROM jobs
+    SELECT id, title, generation, state, host, progress, reached, cut_offs, wanted FROM jobs
     WHERE handed AND state IN ('waiting', 'running')
         AND NOT EXISTS (SELECT FROM job_hosts WHERE name = jobs.host)
     ORDER BY id FOR UPDATE SKIP LOCKED
     """
+)
+_FREE = text(
+    f"""
+    UPDATE jobs SET state = 'waiting', generation = generation + 1, handed = false, wanted = '',
+        changed = {_NOW}
+    WHERE id = ANY(CAST(:ids AS text[])) AND handed AND state IN ('waiting', 'running')
+    """  # noqa: S608
 )
 
 
@@ -89,11 +94,14 @@ class HostLease:
     :param name: of the host, as its jobs carry it.
     :param identity: tells it from another one of the same name: kept in its data folder.
     :param seconds: without a sign of life after which others take its jobs over.
+    :param attempts: so many hosts that end with a job that gets no further make it fail.
     """
 
-    def __init__(self, database: JobDatabase, name: str, identity: str, seconds: float) -> None:
+    def __init__(
+        self, database: JobDatabase, name: str, identity: str, seconds: float, *, attempts: int
+    ) -> None:
         self._database, self.name, self.seconds = database, name, seconds
-        self._identity = identity
+        self._identity, self._attempts = identity, attempts
         self.token = ""
 
     def join(self) -> None:
@@ -122,8 +130,11 @@ class HostLease:
         with self._database.write() as connection:
             connection.execute(_GONE)
             rows = connection.execute(_OF_NOBODY).all()
-            for row in rows:
-                _free(connection, row)
+            for name in sorted({row.host for row in rows}):
+                of_host = [row for row in rows if row.host == name and row.state == "running"]
+                account_for(connection, of_host, self._attempts)
+            if rows:
+                connection.execute(_FREE, {"ids": [row.id for row in rows]})
         return [TakenOver(row.id, row.host) for row in rows]
 
     def living(self) -> list[str]:
@@ -135,25 +146,3 @@ class HostLease:
         values = {"name": self.name, "token": self.token}
         with self._database.write() as connection:
             return connection.execute(statement, values).rowcount > 0
-
-
-def _free(connection: Connection, row: Row[Any]) -> None:
-    """Let another run of a job begin. One that keeps ending its host without getting any further
-    is counted, as it is after the crash of a daemon."""
-    furthest, cut_offs = row.reached, row.cut_offs
-    if row.state == JobState.RUNNING:
-        furthest = max(row.reached, reached(row.progress))
-        cut_offs = row.cut_offs + 1 if furthest == row.reached else 1
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == bindparam("the_id"))
-        .values(
-            state=JobState.WAITING,
-            generation=jobs.c.generation + 1,
-            handed=False,
-            reached=furthest,
-            cut_offs=cut_offs,
-            changed=text(_NOW),
-        ),
-        {"the_id": row.id},
-    )

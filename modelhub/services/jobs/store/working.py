@@ -17,13 +17,14 @@ from modelhub.services.jobs.store.rows import (
     COLUMNS,
     job_of,
     progress_text,
-    reached,
     shown,
     to_text,
 )
 from modelhub.services.jobs.store.tables import jobs
 
 _ENDED = tuple(state for state in JobState if state.ended)
+SUSPECT = 2
+"""So many cut-offs without getting any further make a job a suspect; see :mod:`.suspects`."""
 _LATEST_CLOCK = 7200.0
 """Seconds: a next try that is further off than any is was set before the clock was put back."""
 
@@ -46,13 +47,11 @@ class Turn:
 class Begun:
     """A job that was begun.
 
-    :param cut_offs: how often its process ended in the middle without any progress between.
     :param failures: errors in a row that may pass.
     """
 
     job: Job
     generation: int
-    cut_offs: int
     failures: int
 
 
@@ -99,7 +98,7 @@ class JobWork:
                 select(jobs.c.id, jobs.c.generation, jobs.c.kind, jobs.c.priority, jobs.c.arguments)
                 .where(jobs.c.state == JobState.WAITING, jobs.c.kind == kind, ~jobs.c.handed)
                 .where(or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LATEST_CLOCK))
-                .where(_is_free(released(connection)))
+                .where(_is_free(released(connection)), jobs.c.cut_offs < SUSPECT)
                 .order_by(jobs.c.priority, jobs.c.created, jobs.c.id)
                 .limit(room)
             )
@@ -153,36 +152,20 @@ class JobWork:
         """Begin a run of a job; None where it is not this run's turn any more.
 
         One that runs already by the table is one that was cut off: by a kill, a crash, a power
-        cut. It goes on from what it left, unless somebody has wanted it to stop meanwhile.
+        cut. It goes on from what it left.
         """
         with self._database.write() as connection:
             now = time.time()
             columns = (
                 *COLUMNS,
                 jobs.c.generation,
-                jobs.c.wanted,
-                jobs.c.cut_offs,
                 jobs.c.failures,
-                jobs.c.reached,
             )
             row = connection.execute(select(*columns).where(jobs.c.id == job_id)).first()
             if row is None or row.generation != generation:
                 return None
             if row.state not in (JobState.WAITING, JobState.RUNNING):
                 return None
-            values: dict[str, Any] = {}
-            # Of a waiting one: what other hosts have met, which it was taken over from.
-            cut_offs, furthest = row.cut_offs, row.reached
-            if row.state == JobState.RUNNING:
-                furthest = max(row.reached, reached(row.progress))
-                cut_offs = row.cut_offs + 1 if furthest == row.reached else 1
-                if row.wanted:
-                    stopped = JobState.PAUSED if row.wanted == "pause" else JobState.CANCELLED
-                    values = {"state": stopped, **_anew()}
-                    if stopped.ended:
-                        values["ended"] = now
-                    connection.execute(_update(job_id, generation).values(changed=now, **values))
-                    return None
             values = {
                 "state": JobState.RUNNING,
                 "started": now,
@@ -190,8 +173,6 @@ class JobWork:
                 "attempts": row.attempts + 1,
                 "host": self._host,
                 "wanted": "",
-                "cut_offs": cut_offs,
-                "reached": furthest,
                 "progress": "{}",
                 "error": "",
                 "hint": "",
@@ -200,7 +181,7 @@ class JobWork:
             if not connection.execute(_update(job_id, generation).values(**values)).rowcount:
                 return None  # taken over at this moment
             begun = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one()
-        return Begun(job_of(begun), generation, cut_offs, row.failures)
+        return Begun(job_of(begun), generation, row.failures)
 
     def keep_progress(
         self, job_id: str, generation: int, progress: JobProgress, log: Sequence[str]
@@ -326,7 +307,6 @@ def _anew() -> dict[str, Any]:
         "wanted": "",
         "not_before": 0.0,
         "cut_offs": 0,
-        "reached": "",
     }
 
 
