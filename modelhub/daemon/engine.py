@@ -36,6 +36,8 @@ _URGENCY = 1 << 20
 _QUEUES, _SCHEDULER = "queue_thread", "dynamic_scheduler_loop"
 _SWEEP = "_BACKGROUND_JOBS_INTERVAL_SEC"
 _SELDOM = 60.0
+_CONNECTIONS = 8
+"""To a server, which has only so many for all hosts; each is held for a moment at a time."""
 _TO_NOTICE_THE_END = 0.5
 """Seconds between two looks of its listener: it has nothing to look for, and costs nothing."""
 
@@ -89,6 +91,7 @@ class Engine:
                 "enable_otlp": False,
                 "notification_listener_polling_interval_sec": _TO_NOTICE_THE_END,
                 "scheduler_polling_interval_sec": _SELDOM,
+                "sys_db_pool_size": _CONNECTIONS,
             }
         )
         _register(dbos, perform)
