@@ -27,7 +27,7 @@ from _common import REPOSITORY, claim
 from sqlalchemy import text
 
 from modelhub.config import Config
-from modelhub.config.settings import CatalogSettings
+from modelhub.config.settings import CatalogSettings, Team
 from modelhub.services.jobs import JobKind, JobProgress, JobRequest, JobState
 from modelhub.services.jobs.store import Claims, HostLease, JobRequests, JobWork, open_jobs
 
@@ -98,7 +98,7 @@ def _server(url: str) -> Iterator[str]:
 def _fill(config: Config, jobs: int) -> None:
     began = time.perf_counter()
     with open_jobs(config) as database:
-        lease = HostLease(database, "filler", "filler", 3600, attempts=5)
+        lease = HostLease(database, "filler", "filler", config)
         lease.join()
         lease.leave()
         with database.write() as connection:
@@ -115,7 +115,7 @@ def _ask(config: Config) -> None:
     """What users and idle daemons ask."""
     with open_jobs(config) as database:
         requests, work = JobRequests(database), JobWork(database, "asker")
-        lease = HostLease(database, "asker", "asker", 3600, attempts=5)
+        lease = HostLease(database, "asker", "asker", config)
         lease.join()
         claims = Claims(database, lease)
         number = iter(range(10_000))
@@ -154,11 +154,12 @@ def _work_off(config: Config, hosts: int, seconds: float) -> tuple[int, float, l
 def _hosts(url: str, process: int, hosts: int, seconds: float) -> Counted:
     """Some of the hosts, each a thread."""
     counted, lock = Counted(), threading.Lock()
-    with open_jobs(Config(catalog=CatalogSettings(database_url=url))) as database:
+    config = Config(catalog=CatalogSettings(database_url=url), team=Team(lease=3600))
+    with open_jobs(config) as database:
 
         def host(number: int) -> None:
             name = f"host {process}.{number}"
-            lease = HostLease(database, name, name, 3600, attempts=5)
+            lease = HostLease(database, name, name, config)
             lease.join()
             claims, work = Claims(database, lease), JobWork(database, name)
             while time.monotonic() < until:

@@ -71,7 +71,7 @@ def _start(host: Library, name: str, url: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command, env=host.environ, stdin=subprocess.DEVNULL)
     log = Path(host.environ["MODELHUB_HOME"]) / "data"
     with open_jobs(Config(catalog=CatalogSettings(database_url=url))) as database:
-        lease = HostLease(database, "looking on", "", 1, attempts=5)
+        lease = HostLease(database, "looking on", "", Config())
         began = f'"daemon begins", "pid": {process.pid}'
         _wait(lambda: any(began in one.read_text() for one in log.glob("*.log")), "a daemon begins")
         _wait(lambda: name in lease.living(), "it is a host")

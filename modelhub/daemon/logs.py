@@ -48,7 +48,7 @@ class PatientFile(logging.handlers.RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Go on without this line; the next one opens the file anew, without what is left of it."""
-        stream, self.stream = self.stream, None  # type: ignore[assignment]
+        stream, self.stream = self.stream, None
         with suppress(OSError, ValueError):
             if stream is not None:
                 stream.close()

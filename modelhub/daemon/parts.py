@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub import __version__
 from modelhub.daemon.claiming import ClaimingDispatcher
+from modelhub.daemon.crashes import Crashes
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine
 from modelhub.daemon.lanes import limits, slots
@@ -53,6 +54,7 @@ class Parts:
         self.requests = JobRequests(database)
         self._work = JobWork(database, host)
         self._suspects = Suspects(database)
+        self._crashes = Crashes(place.crash)
         self._engine = Engine(place, host, limits(daemon.config), longest=_LOOKS_AT_ALL)
         self._running = Running()
         self._means = Means(daemon.config)
@@ -77,9 +79,7 @@ class Parts:
         """What a host needs that shares its jobs with others on a server."""
         daemon = self._daemon
         own = identity(daemon.place.folder / f"{daemon.place.stem}.host")
-        lease = HostLease(
-            database, host, own, daemon.config.team.lease, attempts=daemon.config.jobs.attempts
-        )
+        lease = HostLease(database, host, own, daemon.config)
         claims = Claims(database, lease)
         dispatcher = ClaimingDispatcher(
             self._work, self._suspects, self._engine, self._running, claims, slots(daemon.config)
@@ -106,9 +106,10 @@ class Parts:
 
     def _account_for_what_was_cut_off(self) -> None:
         """Count what runs by the table: of this host alone, where others are at work."""
-        config = self._daemon.config
+        config, crashed = self._daemon.config, self._crashes.begin()
         host = host_name(config) if self._daemon.place.path is None else None
-        self._suspects.account(config.jobs.attempts, host=host)
+        wanted = config.jobs
+        self._suspects.account(wanted.attempts, crashed=crashed, pause=wanted.backoff, host=host)
 
     def stop(self) -> None:
         """End all; jobs are stopped where they are, and parked for the next daemon."""
@@ -125,6 +126,7 @@ class Parts:
         if self._metrics is not None:
             self._metrics.close()
         self._engine.stop()
+        self._crashes.end()
 
     def reload(self) -> None:
         """Go by the daemon's settings as they are now."""

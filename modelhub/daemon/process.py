@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _LOCK_PATIENCE = 2.0
 """Seconds: others try the lock for a moment to see whether a daemon runs."""
 _HEARS_SIGNALS = 1.0
-"""Seconds: a signal may reach another thread; the main one, which handles it, must wake to see it."""
+"""Seconds: a signal may reach another thread; the main one, which handles it, has to wake up."""
 _EVENTS_EVERY = 0.2
 _QUIET = 2.0
 

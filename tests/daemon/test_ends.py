@@ -143,18 +143,20 @@ def test_a_job_that_takes_the_daemon_with_it_is_left_as_poison(library: Library)
     path = library.hub.stored(file.id or 0).storage_path
     library.hub.faults.add(Fault(kind="stall", path=path, times=None))
     job = library.pull(reference)
-    for number in (1, 2):
+    for number in (1, 2, 3):
         daemon = library.start()
         wait_for(lambda: library.queue.get(job.id).attempts == number, "it is begun")  # noqa: B023
         wait_for(
             lambda: library.queue.get(job.id).progress.stage == "download", "the download begins"
         )
-        library.kill(daemon)
+        daemon.send_signal(signal.SIGSEGV)
+        daemon.communicate(timeout=PATIENCE)
     library.start()
     ended = library.ended(job)
 
     assert ended.state is JobState.FAILED
-    assert "ended 2 times" in ended.error
+    assert "ended again and again" in ended.error
+    assert "Segmentation fault" in library.place.log.read_text()
     assert "logs" in ended.hint
     library.hub.faults.clear()
     library.queue.retry(job.id)

@@ -54,6 +54,6 @@ def test_the_engine_has_the_places_that_our_pace_is_put_in() -> None:
     import dbos._dbos
     from dbos import _workflow_commands
 
-    assert callable(dbos._dbos.queue_thread)
-    assert callable(dbos._dbos.dynamic_scheduler_loop)
+    assert callable(vars(dbos._dbos)["queue_thread"])
+    assert callable(vars(dbos._dbos)["dynamic_scheduler_loop"])
     assert _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC > 0

@@ -20,7 +20,7 @@ def _no_mounts_afterwards() -> Iterator[None]:
     use_mounts({})
 
 
-def test_each_host_does_its_kinds_of_jobs_where_it_has_the_folder(team: Team, tmp_path: Path) -> None:
+def test_each_host_does_its_kinds_where_it_has_the_folder(team: Team, tmp_path: Path) -> None:
     elsewhere = tmp_path / "mnt"
     elsewhere.symlink_to(team.shared, target_is_directory=True)
     one = team.host("one", MODELHUB_TEAM_KINDS="verify")

@@ -51,6 +51,11 @@ class JobsPlace:
         return self.folder / f"{self.stem}.json"
 
     @property
+    def crash(self) -> Path:
+        """What the daemon writes while it crashes; empty while it does not."""
+        return self.folder / f"{self.stem}.crash"
+
+    @property
     def log(self) -> Path:
         """The daemon's log; rotated ones have a number behind the name."""
         return self.folder / f"{self.stem}.log"

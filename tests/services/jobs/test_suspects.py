@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import time
+
 from modelhub.progress import Stage
 from modelhub.services.jobs import Job, JobKind, JobProgress, JobState
+from modelhub.services.jobs.store.tables import jobs as table
 
 from .conftest import Jobs
 
@@ -21,9 +24,9 @@ def begin_all(jobs: Jobs) -> dict[str, int]:
     return {one.job.title: one.generation for one in begun if one is not None}
 
 
-def cut_off(jobs: Jobs) -> dict[str, int]:
-    """The daemon is killed, and the next one starts."""
-    jobs.suspects.account(ATTEMPTS)
+def cut_off(jobs: Jobs, *, crashed: bool = False) -> dict[str, int]:
+    """The daemon is killed, or crashes, and the next one starts."""
+    jobs.suspects.account(ATTEMPTS, crashed=crashed, pause=0)
     return begin_all(jobs)
 
 
@@ -45,11 +48,11 @@ def test_a_job_that_takes_every_daemon_with_it_is_found_among_others(jobs: Jobs)
                     jobs.daemon.done(other.id, running[other.title], {})
             running = begin_all(jobs)
         else:
-            running = cut_off(jobs)
+            running = cut_off(jobs, crashed=True)
 
     found = jobs.user.get(poison.id)
     assert found.state is JobState.FAILED
-    assert f"ended {ATTEMPTS} times" in found.error
+    assert "ended again and again" in found.error
     assert {jobs.user.get(one.id).state for one in others} == {JobState.DONE}
 
 
@@ -66,9 +69,9 @@ def test_what_gets_further_each_time_is_never_blamed(jobs: Jobs) -> None:
 def test_what_gets_no_further_than_it_had_been_is(jobs: Jobs) -> None:
     job = jobs.ask("stuck")
     running = begin_all(jobs)
-    for done in (9, 9, 3, 9, 7):
+    for done in (9, 9, 3, 9, 7, 8):
         progress(jobs, job, running["stuck"], done)
-        running = cut_off(jobs)
+        running = cut_off(jobs, crashed=True)
 
     assert jobs.user.get(job.id).state is JobState.FAILED
 
@@ -88,7 +91,7 @@ def test_while_a_suspect_runs_nobody_else_is_blamed(jobs: Jobs) -> None:
     begin_all(jobs)
     cut_off(jobs)
     jobs.ask("bystander")
-    for _ in range(3):
+    for _ in range(18):
         assert set(cut_off(jobs)) == {"suspect", "bystander"}
     cut_off(jobs)
 
@@ -122,10 +125,26 @@ def test_what_a_user_wanted_of_a_run_that_was_cut_off_holds(jobs: Jobs) -> None:
         assert jobs.user.get(job.id).state is JobState.CANCELLED
 
 
+def test_a_suspect_waits_the_longer_the_more_it_was_blamed(jobs: Jobs) -> None:
+    jobs.ask("one")
+    begin_all(jobs)
+    pauses = []
+    for _ in range(3):
+        before = time.time()
+        jobs.suspects.account(ATTEMPTS, crashed=True, pause=1000)
+        assert jobs.suspects.turn() is None
+        pauses.append((jobs.daemon.next_try() or 0) - before)
+        with jobs.database.write() as connection:
+            connection.execute(table.update().values(not_before=0))
+        begin_all(jobs)
+
+    assert [round(one, -2) for one in pauses] == [2000, 3600, 3600]
+
+
 def test_only_what_the_host_that_is_gone_did_is_accounted_for(jobs: Jobs) -> None:
     job = jobs.ask("one")
     begin_all(jobs)
     for _ in range(ATTEMPTS + 1):
-        jobs.suspects.account(ATTEMPTS, host="another")
+        jobs.suspects.account(ATTEMPTS, crashed=True, pause=0, host="another")
 
     assert jobs.user.get(job.id).state is JobState.RUNNING

@@ -14,6 +14,8 @@ from modelhub.services.jobs.store.hosts import HostLease
 from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.working import SUSPECT, Turn
 
+_DUE = """(not_before <= EXTRACT(EPOCH FROM clock_timestamp())
+        OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)"""
 _DONE_BEFORE = """("after" = '[]' OR NOT EXISTS (
         SELECT FROM json_array_elements_text(CAST(jobs."after" AS json)) AS needed (id)
         LEFT JOIN jobs AS other ON other.id = needed.id
@@ -24,8 +26,7 @@ def _free(kind: str) -> str:
     """The condition that a job of a kind could begin now."""
     return f"""
         state = 'waiting' AND NOT handed AND jobs.kind = {kind} AND cut_offs < {SUSPECT}
-        AND (not_before <= EXTRACT(EPOCH FROM clock_timestamp())
-            OR not_before > EXTRACT(EPOCH FROM clock_timestamp()) + 7200)
+        AND {_DUE}
         AND {_DONE_BEFORE}
     """
 
@@ -52,7 +53,7 @@ _CLAIM_SUSPECT = text(
     WHERE id IN (
         SELECT id FROM jobs
         WHERE state = 'waiting' AND NOT handed AND cut_offs >= {SUSPECT}
-            AND kind = ANY(CAST(:kinds AS text[])) AND {_DONE_BEFORE}
+            AND kind = ANY(CAST(:kinds AS text[])) AND {_DUE} AND {_DONE_BEFORE}
         ORDER BY cut_offs, priority, created LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AND EXISTS (SELECT FROM job_hosts WHERE name = :host AND token = :token)
     AND NOT EXISTS (

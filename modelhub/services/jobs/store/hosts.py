@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
@@ -27,6 +27,9 @@ from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.suspects import account_for
 from modelhub.services.jobs.store.tables import jobs, metadata
 from modelhub.services.jobs.store.working import SUSPECT
+
+if TYPE_CHECKING:
+    from modelhub.config import Config
 
 hosts = Table(
     "job_hosts",
@@ -93,15 +96,13 @@ class HostLease:
 
     :param name: of the host, as its jobs carry it.
     :param identity: tells it from another one of the same name: kept in its data folder.
-    :param seconds: without a sign of life after which others take its jobs over.
-    :param attempts: so many hosts that end with a job that gets no further make it fail.
+    :param config: how long it is, and what becomes of jobs whose hosts keep ending.
     """
 
-    def __init__(
-        self, database: JobDatabase, name: str, identity: str, seconds: float, *, attempts: int
-    ) -> None:
-        self._database, self.name, self.seconds = database, name, seconds
-        self._identity, self._attempts = identity, attempts
+    def __init__(self, database: JobDatabase, name: str, identity: str, config: Config) -> None:
+        self._database, self.name = database, name
+        self._identity, self._wanted = identity, config.jobs
+        self.seconds = config.team.lease
         self.token = ""
 
     def join(self) -> None:
@@ -132,7 +133,13 @@ class HostLease:
             rows = connection.execute(_OF_NOBODY).all()
             for name in sorted({row.host for row in rows}):
                 of_host = [row for row in rows if row.host == name and row.state == "running"]
-                account_for(connection, of_host, self._attempts)
+                account_for(
+                    connection,
+                    of_host,
+                    self._wanted.attempts,
+                    crashed=False,
+                    pause=self._wanted.backoff,
+                )
             if rows:
                 connection.execute(_FREE, {"ids": [row.id for row in rows]})
         return [TakenOver(row.id, row.host) for row in rows]

@@ -86,8 +86,10 @@ def progress_text(progress: JobProgress) -> str:
 
 
 def reached(progress: str) -> str:
-    """How far a job's stored progress is, as text that compares as that does."""
+    """How far a job's stored progress is, as text that compares as that does; empty: nowhere."""
     found = progress_of(json.loads(progress))
+    if found.stage is None and not found.done:
+        return ""
     stage = 0 if found.stage is None else 1 + list(Stage).index(found.stage)
     return f"{stage:03d}:{max(found.done, 0):020d}"
 

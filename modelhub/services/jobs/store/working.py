@@ -86,7 +86,6 @@ class JobWork:
 
         :param room: how many of at least the same urgency may wait in the engine.
         """
-        now = time.time()
         with self._database.read() as connection:
             handed = connection.execute(
                 select(jobs.c.priority).where(
@@ -97,7 +96,7 @@ class JobWork:
             query = (
                 select(jobs.c.id, jobs.c.generation, jobs.c.kind, jobs.c.priority, jobs.c.arguments)
                 .where(jobs.c.state == JobState.WAITING, jobs.c.kind == kind, ~jobs.c.handed)
-                .where(or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LATEST_CLOCK))
+                .where(is_due())
                 .where(_is_free(released(connection)), jobs.c.cut_offs < SUSPECT)
                 .order_by(jobs.c.priority, jobs.c.created, jobs.c.id)
                 .limit(room)
@@ -308,6 +307,12 @@ def _anew() -> dict[str, Any]:
         "not_before": 0.0,
         "cut_offs": 0,
     }
+
+
+def is_due() -> ColumnElement[bool]:
+    """Whether a job's next try may begin."""
+    now = time.time()
+    return or_(jobs.c.not_before <= now, jobs.c.not_before > now + _LATEST_CLOCK)
 
 
 def _is_free(released_ids: Collection[str]) -> ColumnElement[bool]:
