@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from modelhub.demo.hub import DemoHub
 from modelhub.services.jobs.place import JobsPlace
 from tests.catalog.conftest import postgres
 from tests.catalog.postgres_server import PostgresServer
-from tests.daemon.conftest import Library
+from tests.daemon.conftest import Library, wait_for
 
 __all__ = ["postgres"]
 
@@ -25,6 +26,10 @@ class Host(Library):
     @property
     def place(self) -> JobsPlace:
         return replace(super().place, folder=self.folder / "home" / "data")
+
+    def wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a daemon that was started answers."""
+        wait_for(lambda: self._answers(process), "the daemon answers")
 
 
 class Team:

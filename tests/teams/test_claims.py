@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from sqlalchemy import text
 
 from modelhub.config import Config
 from modelhub.config.settings import CatalogSettings, Jobs, Team
-from modelhub.errors import HostNameTaken
+from modelhub.errors import CatalogUnreachable, HostNameTaken
 from modelhub.services.jobs import Job, JobKind, JobProgress, JobRequest, JobState
 from modelhub.services.jobs.store import (
     Claims,
@@ -21,6 +22,7 @@ from modelhub.services.jobs.store import (
     open_jobs,
 )
 from tests.catalog.postgres_server import PostgresServer, empty
+from tests.daemon.conftest import wait_for
 
 KIND = JobKind.DOWNLOAD
 LONG, OVER = 3600.0, -1.0
@@ -189,6 +191,27 @@ def test_a_host_that_leaves_gives_its_jobs_up_at_once(shared: Shared) -> None:
     assert [turn.id for turn in other.claims.claim(KIND, 1)] == [job.id]
 
 
+def test_a_host_frozen_in_the_middle_of_a_write_holds_up_nobody(shared: Shared, url: str) -> None:
+    heir = shared.host("heir")
+    frozen = shared.host("frozen", OVER)
+    job = shared.ask("one")
+    (turn,) = frozen.claims.claim(KIND, 1)
+    assert frozen.work.begin(job.id, turn.generation) is not None
+    brief = Config(catalog=CatalogSettings(database_url=url), team=Team(lease=1.0))
+
+    def freeze(database: JobDatabase) -> None:
+        with database.write() as held:
+            held.execute(text("UPDATE jobs SET title = 'frozen' WHERE id = :id"), {"id": job.id})
+            wait_for(lambda: bool(heir.lease.take_over()), "the server ends what it holds")
+            held.execute(text("SELECT 1"))
+
+    with open_jobs(brief) as database, pytest.raises(CatalogUnreachable):
+        freeze(database)
+
+    assert [one.id for one in heir.claims.claim(KIND, 1)] == [job.id]
+    assert shared.user.get(job.id).title == "one"
+
+
 def test_two_hosts_of_one_name_are_refused_and_the_same_one_is_not(shared: Shared) -> None:
     shared.host("one", identity="the first")
     with pytest.raises(HostNameTaken, match="another host called one"):
@@ -245,3 +268,22 @@ def test_the_same_work_asked_for_at_the_same_moment_is_one_job(shared: Shared) -
 
     assert len(ids) == 4
     assert len(set(ids)) == 1
+
+
+def test_hosts_that_come_at_the_same_moment_make_the_tables_once(postgres: PostgresServer) -> None:
+    config = Config(catalog=CatalogSettings(database_url=postgres.new_database()))
+    begin = threading.Barrier(4)
+    counted: list[int] = []
+
+    def come() -> None:
+        begin.wait()
+        with open_jobs(config) as database:
+            counted.append(sum(JobRequests(database).counts().values()))
+
+    threads = [threading.Thread(target=come) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counted == [0, 0, 0, 0]
