@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -52,6 +53,7 @@ class ClaimingDispatcher(Dispatcher):
     def reconcile(self) -> None:
         """Give back what this host has claimed and its engine does not know of: after a crash
         between the two, or after its jobs were stopped since it was not sure of them."""
+        self._reconciled_at = time.monotonic()
         with self._handing:
             mine = {job_id: generation for job_id, generation, _ in self._claims.mine()}
             if not mine:

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from modelhub.daemon.engine import Engine, workflow_id
@@ -19,6 +19,8 @@ from modelhub.services.jobs.store.working import JobWork, Turn
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY = 0.25
+_TOGETHER = 0.1
+_RECONCILED_EVERY = 300.0
 _ROOM = 12
 """Jobs of a kind that wait in the engine at most; of kinds with lanes, more."""
 _ROOM_OF_LANES = 64
@@ -45,7 +47,8 @@ class Dispatcher:
         self._engine, self._running = engine, running
         self._changes = None if path is None else _Changes(path)
         self._bell = threading.Event()
-        self._stopped = False
+        self._stop = threading.Event()
+        self._reconciled_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -56,7 +59,7 @@ class Dispatcher:
 
     def stop(self) -> None:
         """Hand over no more."""
-        self._stopped = True
+        self._stop.set()
         self._bell.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -70,8 +73,8 @@ class Dispatcher:
         """Look now."""
         self._bell.set()
 
-    def told(self, _job_id: str, kind: str) -> None:
-        """A job has begun or ended: its queue has room."""
+    def told(self, kind: str) -> None:
+        """A job has ended: its queue has room."""
         self._engine.wake(kind)
         self._bell.set()
 
@@ -81,25 +84,33 @@ class Dispatcher:
         Both keep their rows in one database and each in transactions of its own: a crash between
         two of them, or an old copy of the file put back, may leave a job that nobody would begin.
         """
-        open_runs = self._engine.open_runs()
+        self._reconciled_at = time.monotonic()
+        # In this order: what comes to its end meanwhile is no loss, and its row says so by then.
         handed = self._work.open_handed()
-        lost = [one for one, run in handed.items() if workflow_id(one, run) not in open_runs]
-        lost = [one for one in lost if one not in self._running.ids()]
+        open_runs = self._engine.open_runs() if handed else set()
+        at_work = set(self._running.ids())
+        lost = {
+            job_id: run
+            for job_id, run in handed.items()
+            if job_id not in at_work and workflow_id(job_id, run) not in open_runs
+        }
         if lost:
-            _log.warning("jobs are handed over anew", extra={"jobs": lost})
+            _log.warning("jobs are handed over anew", extra={"jobs": list(lost)})
             self._work.hand_again(lost)
 
     def _run(self) -> None:
         next_try: float | None = None
-        while not self._stopped:
+        while not self._stop.is_set():
             rung = self._bell.wait(self.look_every)
             self._bell.clear()
-            due = next_try is not None and next_try <= time.time()
-            if self._stopped or not (rung or due or self._changes is None or self._changes.seen()):
+            if self._stop.is_set() or not (rung or self._is_due(next_try) or self._changed()):
                 continue
             try:
+                self._reconcile_seldom()
                 self._stop_unwanted()
                 next_try = self._hand_over()
+                # What happens within a moment is dealt with together.
+                self._stop.wait(_TOGETHER)
             except ModelhubError as error:
                 _log.error("jobs are not handed over now", extra={"why": error.message})
                 self._later()
@@ -109,8 +120,19 @@ class Dispatcher:
                 self._later()
 
     def _later(self) -> None:
-        time.sleep(1.0)
+        self._stop.wait(1.0)
         self._bell.set()
+
+    @staticmethod
+    def _is_due(when: float | None) -> bool:
+        return when is not None and when <= time.time()
+
+    def _changed(self) -> bool:
+        return self._changes is None or self._changes.seen()
+
+    def _reconcile_seldom(self) -> None:
+        if time.monotonic() - self._reconciled_at > _RECONCILED_EVERY:
+            self.reconcile()
 
     def _hand_over(self) -> float | None:
         self._work.settle()
@@ -155,6 +177,3 @@ class _Changes:
             return True
         before, self._version = self._version, version
         return bool(version != before)
-
-
-Told = Callable[[str, str], None]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LOOKS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
+_LOOKS = (0.0, 0.03, 0.1, 0.3, 1.0)
 """Seconds between the looks after something happened: a slot comes free a moment after the job
 that had it says so."""
 _WORKER = "queue-worker-"

@@ -28,8 +28,8 @@ class Performer:
     """Does the runs that the engine begins. Any thread may use it.
 
     :param means: settings, key and render processes.
-    :param told: called with the id and the kind of a job whenever one has begun or ended.
-    :param ended: called with the id of a job after that.
+    :param told: called with the kind of a job whenever one has ended.
+    :param ended: called with its id after that.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Performer:
         work: JobWork,
         running: Running,
         means: Means,
-        told: Callable[[str, str], None],
+        told: Callable[[str], None],
         ended: Callable[[str], None],
     ) -> None:
         self._work, self._running, self._means = work, running, means
@@ -46,7 +46,11 @@ class Performer:
         """How many were brought to an end, by kind."""
 
     def perform(self, job_id: str, generation: int) -> None:
-        """Do a run, if it is its turn still. Never raises: what goes wrong is kept with the job."""
+        """Do a run, if it is its turn still. What goes wrong is kept with the job.
+
+        :raises CatalogError: its database could not be written to for long; it was not begun, and
+            is handed over anew.
+        """
         begun = self._work.begin(job_id, generation)
         if begun is None:
             return
@@ -56,7 +60,6 @@ class Performer:
             self._work.parked(job_id, generation)
             return
         try:
-            self._told(job_id, job.kind)
             _log.info("job begins", extra={"job": job_id, "kind": job.kind, "title": job.title})
             self._do(begun, cancel)
         finally:
@@ -64,7 +67,7 @@ class Performer:
             if not self._running.ids():
                 self._means.rest()
             self.runs[job.kind] += 1
-            self._told(job_id, job.kind)
+            self._told(job.kind)
             self._ended(job_id)
 
     def _do(self, begun: Begun, cancel: object) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from modelhub.services.watch import Told
 
 _log = logging.getLogger(__name__)
+_TOGETHER = 0.5
+"""Seconds that notifications are collected for: most are of what the daemon's own jobs write, and
+looking at fifty files at once costs little more than looking at one."""
 _LOOK_EVERY = 30.0
 """Seconds between two looks at which folders are roots, and until a failed watch is begun again."""
 
@@ -80,7 +83,14 @@ class Watcher:
             )
             supervisor.start()
             try:
-                watch((), config=config, catalog=catalog, notify=_note, cancel=cancel)
+                watch(
+                    (),
+                    config=config,
+                    catalog=catalog,
+                    notify=_note,
+                    cancel=cancel,
+                    pause=_TOGETHER,
+                )
             finally:
                 cancel.set()
                 supervisor.join()

@@ -53,17 +53,19 @@ def watch(
     catalog: Catalog,
     notify: Callable[[Told], None],
     cancel: threading.Event,
+    pause: float = _PAUSE,
 ) -> None:
     """Keep the catalog in step with the disk until `cancel` is set.
 
     :param roots: the roots to watch; none: all that are not marked otherwise. A folder outside
         every root becomes one.
     :param notify: told of all that happens, from several threads, one call at a time.
+    :param pause: seconds that notifications are collected for, after the first one.
     :raises RootMissing: one of `roots` is not there and has never been a root.
     :raises CatalogError: the catalog cannot be used.
     """
     rows = _watched(catalog, config, roots)
-    watcher = _Watcher(config, catalog, _one_at_a_time(notify), cancel)
+    watcher = _Watcher(config, catalog, _one_at_a_time(notify), cancel, pause)
     try:
         watcher.run(rows)
     finally:
@@ -107,9 +109,10 @@ class _Watcher:
         catalog: Catalog,
         notify: Callable[[Told], None],
         cancel: threading.Event,
+        pause: float,
     ) -> None:
         self._config, self._catalog, self._notify = config, catalog, notify
-        self._cancel = cancel
+        self._cancel, self._pause = cancel, pause
         self._pending = Pending(config.index.settle)
         self._observing = Observing(self._pending, self._on_overflow)
         self._roots: dict[int, _Root] = {}
@@ -133,7 +136,7 @@ class _Watcher:
                 if root_id is not None:
                     self._compare_whole(root_id)
                 elif self._pending.wake.wait(0.1):
-                    self._cancel.wait(_PAUSE)
+                    self._cancel.wait(self._pause)
 
     def close(self) -> None:
         """End all threads."""

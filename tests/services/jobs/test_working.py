@@ -87,12 +87,16 @@ def test_a_parked_job_goes_on_as_a_new_run(jobs: Jobs) -> None:
 
 
 def test_what_the_engine_lost_is_handed_over_anew(jobs: Jobs) -> None:
-    job = jobs.ask("one")
+    job, done = jobs.ask("one"), jobs.ask("done")
     jobs.begin(job)
-    assert list(jobs.daemon.open_handed()) == [job.id]
+    runs = {done.id: jobs.begin(done)}
+    handed = jobs.daemon.open_handed()
+    assert set(handed) == {job.id, done.id}
+    jobs.daemon.done(done.id, runs[done.id], {})
 
-    jobs.daemon.hand_again([job.id])
+    jobs.daemon.hand_again(handed)
 
+    assert jobs.user.get(done.id).state is JobState.DONE, "it had come to its end meanwhile"
     assert jobs.daemon.open_handed() == {}
     assert [turn.id for turn in jobs.daemon.turns(KIND, 10)] == [job.id]
 

@@ -142,10 +142,15 @@ class JobWork:
         with self._database.read() as connection:
             return {row.id: row.generation for row in connection.execute(query)}
 
-    def hand_again(self, ids: Collection[str]) -> None:
-        """Give jobs to the engine anew, that it lost."""
-        for job_id in ids:
-            self._change(job_id, None, state=JobState.WAITING, **_anew())
+    def hand_again(self, lost: Mapping[str, int]) -> None:
+        """Give jobs to the engine anew, that it lost, by the runs of them that it lost."""
+        for job_id, generation in lost.items():
+            with self._database.write() as connection:
+                connection.execute(
+                    _update(job_id, generation)
+                    .where(jobs.c.state.in_((JobState.WAITING, JobState.RUNNING)))
+                    .values(state=JobState.WAITING, changed=time.time(), **_anew())
+                )
 
     def begin(self, job_id: str, generation: int) -> Begun | None:
         """Begin a run of a job; None where it is not this run's turn any more.
@@ -286,16 +291,15 @@ class JobWork:
                 end_dependents(connection)
         return True
 
-    def _change(self, job_id: str, run: int | None, /, **values: Any) -> bool:
+    def _change(self, job_id: str, run: int, /, **values: Any) -> bool:
         with self._database.write() as connection:
             change = _update(job_id, run).values(changed=time.time(), **values)
             return connection.execute(change).rowcount > 0
 
 
-def _update(job_id: str, generation: int | None) -> Any:
+def _update(job_id: str, generation: int) -> Any:
     """A change of a job, as long as the run of that generation has the say."""
-    change = update(jobs).where(jobs.c.id == job_id)
-    return change if generation is None else change.where(jobs.c.generation == generation)
+    return update(jobs).where(jobs.c.id == job_id, jobs.c.generation == generation)
 
 
 def _anew() -> dict[str, Any]:
