@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelhub.demo.hub import DemoHub
+from modelhub.demo.published import PublishedFile
 from modelhub.services.jobs.place import JobsPlace
 from tests.catalog.conftest import postgres
 from tests.catalog.postgres_server import PostgresServer
@@ -26,6 +27,10 @@ class Host(Library):
     @property
     def place(self) -> JobsPlace:
         return replace(super().place, folder=self.folder / "home" / "data")
+
+    def publish(self, name: str, data: bytes | int = b"") -> tuple[str, PublishedFile]:
+        """Publish a file, of a content of its own unless told."""
+        return super().publish(name, data or name.encode() * 1000)
 
     def wait_for(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until a daemon that was started answers."""
