@@ -29,6 +29,7 @@ The command line prints both on standard error and leaves with ``exit_code``::
     │   ├── PartsMissing, NotEnoughMemory, AddonMisfit
     ├── RenderFailed, RenderWorkerDied 1
     ├── MissingExtra, AlreadyRunning, NoTerminal, DaemonNotRunning, DaemonFailed 1
+    ├── HostNameTaken, MigrationRefused, MigrationFailed 1
     └── CatalogError                 1
         ├── CatalogLocked, CatalogReadOnly, CatalogCorrupt, CatalogTooNew, CatalogUnreachable
 
@@ -429,6 +430,22 @@ class DaemonFailed(ModelhubError):
     """The daemon could not be started or stopped, or does not answer; the message says why."""
 
     hint = "`modelhub daemon logs` shows what it wrote last"
+
+
+class HostNameTaken(ModelhubError):
+    """Two hosts that share a library have one name, so that nobody could tell their jobs apart."""
+
+    hint = "give each host a name of its own: `host` in [team] of its configuration"
+
+
+class MigrationRefused(ModelhubError):
+    """A library is not moved to another database; the message says why. Both are as they were."""
+
+
+class MigrationFailed(ModelhubError):
+    """What arrived in the other database is not what was there; nothing of it was kept."""
+
+    hint = "the library is where it was, unchanged; `modelhub doctor --thorough` checks it"
 
 
 class CatalogError(ModelhubError):

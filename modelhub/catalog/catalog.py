@@ -18,6 +18,7 @@ from modelhub.catalog.indexmethods import IndexMethods
 from modelhub.catalog.keepmethods import KeepMethods
 from modelhub.catalog.rendermethods import RenderMethods
 from modelhub.catalog.store import open_store
+from modelhub.config.mounts import use_mounts
 
 if TYPE_CHECKING:
     from modelhub.catalog.records import (
@@ -48,6 +49,7 @@ def open_catalog(
     :raises CatalogTooNew: a newer modelhub wrote it; it is left untouched.
     :raises CatalogUnreachable: the database server does not answer or refuses.
     """
+    use_mounts(config.team.mounts)
     return Catalog(open_store(config, create=create), clock=clock)
 
 

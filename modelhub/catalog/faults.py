@@ -39,6 +39,7 @@ _SQLITE: dict[int, tuple[type[ModelhubError], str]] = {
 _POSTGRES: dict[str, tuple[type[ModelhubError], str]] = {
     "55P03": (CatalogLocked, "is locked by another process"),
     "40P01": (CatalogLocked, "is locked: two processes waited for each other"),
+    "25P03": (CatalogUnreachable, "has ended what this machine was silent in for too long"),
     "25006": (CatalogReadOnly, "cannot be written to"),
     "42501": (CatalogReadOnly, "does not let this user do that"),
     "53100": (DiskFull, "cannot grow: the server's disk is full"),

@@ -6,6 +6,9 @@ out bytes that are not UTF-8 as lone surrogates (PEP 383), which neither databas
 normalised path never holds two slashes in a row, so the spelling is unambiguous and reversible,
 and every ordinary path is spelled as it is. No normal form is applied: two names that differ only
 in their Unicode form are two files.
+
+Where hosts that share the catalog mount its folders differently, each reads and writes its own
+paths, and the catalog keeps one (:mod:`modelhub.config.mounts`).
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+
+from modelhub.config.mounts import to_catalog, to_host
 
 _BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPE = re.compile("//([89a-f][0-9a-f])")
@@ -28,7 +33,7 @@ def encode_path(path: Path) -> str:
         raise ValueError("a path cannot hold a NUL")
     if text.startswith("//"):
         text = "/" + text.lstrip("/")
-    return escaped(text)
+    return escaped(to_catalog(text))
 
 
 def escaped(text: str) -> str:
@@ -42,4 +47,4 @@ def decode_path(text: str) -> Path:
     """The path that is spelled `text`."""
     if "//" in text:
         text = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), text)
-    return Path(text)
+    return Path(to_host(text))

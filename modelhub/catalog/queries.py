@@ -17,6 +17,7 @@ from modelhub.catalog.store import Store
 from modelhub.catalog.tables import local_files, roots
 from modelhub.catalog.texts import SORT_KEY_OF_NOTHING, stored_text
 from modelhub.catalog.types import taken
+from modelhub.config.mounts import to_host
 from modelhub.errors import UsageError
 
 _FACETS = {
@@ -122,7 +123,10 @@ def _search(store: Store, connection: Connection, query: str, now: datetime) -> 
         return store.full_text.count(connection, Search(fact)) > 0
 
     def all_roots() -> list[tuple[int, str]]:
-        return [(row.id, row.path) for row in connection.execute(select(roots.c.id, roots.c.path))]
+        return [
+            (row.id, to_host(row.path))
+            for row in connection.execute(select(roots.c.id, roots.c.path))
+        ]
 
     tree = parse(stored_text(query))
     context = Context(store.full_text, now.astimezone(), is_known, all_roots)

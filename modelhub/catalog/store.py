@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _SLICE = 0.15
 """Seconds of waiting inside SQLite at a time, so that Ctrl-C is heard between."""
+_LONGEST_SILENCE = 60.0
 _WRITES = "modelhub_writes"
 
 
@@ -230,11 +231,7 @@ def _open_postgres(config: Config, url: URL, *, create: bool) -> Store:
         url = url.set(drivername="postgresql+psycopg")
     shown = shown_database(url)
     patience = config.catalog.busy_timeout
-    options: dict[str, Any] = {
-        "connect_timeout": max(2, min(int(patience), 15)),
-        "options": f"-c lock_timeout={int(patience * 1000)} -c timezone=UTC",
-        "application_name": "modelhub",
-    }
+    options = server_options("modelhub", patience, silence=_LONGEST_SILENCE)
     try:
         engine = create_engine(
             url, connect_args=options, pool_pre_ping=True, max_overflow=-1, hide_parameters=True
@@ -248,6 +245,33 @@ def _open_postgres(config: Config, url: URL, *, create: bool) -> Store:
         store.close()
         raise
     return store
+
+
+def server_options(name: str, patience: float, *, silence: float) -> dict[str, Any]:
+    """How to connect to PostgreSQL, so that neither side waits long for one that is gone.
+
+    :param name: of this program, for who looks at the server.
+    :param patience: seconds to wait for a lock.
+    :param silence: seconds after which the server ends a transaction in which nothing more comes:
+        its locks would hold up all others, were this machine frozen or cut off.
+    """
+    session = {
+        "lock_timeout": int(patience * 1000),
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": int(silence * 1000),
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 3,
+    }
+    return {
+        "connect_timeout": max(2, min(int(patience), 15)),
+        "options": " ".join(f"-c {key}={value}" for key, value in session.items()),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "application_name": name,
+    }
 
 
 def shown_database(url: URL) -> str:

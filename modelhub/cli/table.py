@@ -49,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "daemon": Entry("Jobs", "Do jobs in the background.", "daemon:command"),
     "jobs": Entry("Jobs", "See and steer what is done in the background.", "jobs:command"),
     "tui": Entry("System", "Do it all in a terminal UI.", "tui:command"),
+    "migrate-to": Entry("System", "Move the library to PostgreSQL.", "migrate_to:command"),
     "login": Entry("System", "Store your Civitai API key.", "login:command"),
     "logout": Entry("System", "Forget the stored Civitai API key.", "logout:command"),
     "config": Entry("System", "Show, check and edit the settings.", "config:command"),

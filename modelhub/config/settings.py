@@ -37,6 +37,9 @@ DatabaseUrl = Annotated[
     ),
 ]
 SidecarKind = Literal["civitai.info", "a1111", "lora-manager", "stability-matrix"]
+JobKindName = Literal[
+    "download", "index", "hash", "match", "verify", "convert", "render", "updates"
+]
 ExtraHash = Literal["blake3", "crc32", "autov1", "autov3"]
 
 
@@ -229,6 +232,19 @@ class DaemonSettings(_Section, kw_only=True, frozen=True):
     """Where the daemon's figures are served on loopback; 0: nowhere."""
 
 
+class Team(_Section, kw_only=True, frozen=True):
+    """This host among others that share a library on a PostgreSQL server."""
+
+    host: Annotated[str, Meta(max_length=100)] = ""
+    """Its name, another one than that of any other host; empty: the machine's."""
+    kinds: list[JobKindName] = msgspec.field(default_factory=list)
+    """Which jobs it does; empty: all."""
+    lease: Annotated[float, Meta(ge=1, le=3600)] = 20.0
+    """Seconds without a sign of life after which the others take its jobs over."""
+    mounts: dict[str, str] = msgspec.field(default_factory=dict)
+    """Where folders of the catalog are on this host: `"/srv/models" = "/mnt/nas/models"`."""
+
+
 class Config(_Section, kw_only=True, frozen=True):
     """All settings."""
 
@@ -246,3 +262,4 @@ class Config(_Section, kw_only=True, frozen=True):
     render: Render = msgspec.field(default_factory=Render)
     jobs: Jobs = msgspec.field(default_factory=Jobs)
     daemon: DaemonSettings = msgspec.field(default_factory=DaemonSettings)
+    team: Team = msgspec.field(default_factory=Team)

@@ -64,6 +64,11 @@ class Dispatcher:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks when nobody rings."""
+        return _LOOK_EVERY
+
     def ring(self) -> None:
         """Look now."""
         self._bell.set()
@@ -96,7 +101,7 @@ class Dispatcher:
     def _run(self) -> None:
         next_try: float | None = None
         while not self._stop.is_set():
-            rung = self._bell.wait(_LOOK_EVERY)
+            rung = self._bell.wait(self.look_every)
             self._bell.clear()
             if self._stop.is_set() or not (rung or self._is_due(next_try) or self._changed()):
                 continue
@@ -108,8 +113,15 @@ class Dispatcher:
                 self._stop.wait(_TOGETHER)
             except ModelhubError as error:
                 _log.error("jobs are not handed over now", extra={"why": error.message})
-                time.sleep(1.0)
-                self._bell.set()
+                self._later()
+            except Exception:
+                # Of the engine: its server is away for a moment.
+                _log.exception("jobs are not handed over now")
+                self._later()
+
+    def _later(self) -> None:
+        self._stop.wait(1.0)
+        self._bell.set()
 
     @staticmethod
     def _is_due(when: float | None) -> bool:
@@ -143,7 +155,7 @@ class Dispatcher:
             self._engine.wake(turns[0].kind)
 
     def _stop_unwanted(self) -> None:
-        for job_id, what in self._work.wanted(self._running.ids()).items():
+        for job_id, what in self._work.wanted(self._running.generations()).items():
             self._running.stop(job_id, Reason(what))
 
 

@@ -37,6 +37,8 @@ _QUEUES, _SCHEDULER = "queue_thread", "dynamic_scheduler_loop"
 _SWEEP = "_BACKGROUND_JOBS_INTERVAL_SEC"
 _SELDOM = 60.0
 _WITH_WORK = 2.0
+_CONNECTIONS = 8
+"""To a server, which has only so many for all hosts; each is held for a moment at a time."""
 _TO_NOTICE_THE_END = 0.5
 """Seconds between two looks of its listener: it has nothing to look for, and costs nothing."""
 
@@ -91,9 +93,12 @@ class Engine:
                 "enable_otlp": False,
                 "notification_listener_polling_interval_sec": _TO_NOTICE_THE_END,
                 "scheduler_polling_interval_sec": _SELDOM,
+                "sys_db_pool_size": _CONNECTIONS,
             }
         )
         _register(dbos, perform)
+        if self._place.path is None:
+            self._dbos.listen_queues([self._queue(kind) for kind in self._limits])
         with _patient_threads(self._pace):
             dbos.DBOS.launch()
         self.limit(self._limits)
@@ -103,7 +108,7 @@ class Engine:
         self._limits = dict(limits)
         for kind, limit in self._limits.items():
             self._dbos.register_queue(
-                queue_of(kind),
+                self._queue(kind),
                 worker_concurrency=limit.at_once,
                 partition_worker_concurrency=limit.by_lane,
                 polling_interval_sec=1.0,
@@ -115,7 +120,7 @@ class Engine:
         for turn, lane in turns:
             options: dict[str, Any] = {
                 "workflow_name": _WORKFLOW,
-                "queue_name": queue_of(turn.kind),
+                "queue_name": self._queue(turn.kind),
                 "workflow_id": workflow_id(turn.id, turn.generation),
                 "app_version": PROTOCOL,
                 "priority": min(max(turn.priority + _URGENCY, 1), 2 * _URGENCY),
@@ -126,7 +131,7 @@ class Engine:
 
     def wake(self, kind: str) -> None:
         """Have the queue of a kind looked into now."""
-        self._pace.wake(queue_of(kind))
+        self._pace.wake(self._queue(kind))
 
     def expect(self, work: bool) -> None:
         """Say whether it has anything to do: then it looks for it now and then without being woken,
@@ -139,10 +144,16 @@ class Engine:
             status=_OPEN,
             name=_WORKFLOW,
             app_version=PROTOCOL,
+            queue_name=[self._queue(kind) for kind in self._limits],
             load_input=False,
             load_output=False,
         )
         return {one.workflow_id for one in found}
+
+    def _queue(self, kind: str) -> str:
+        """The name of a kind's queue: on a server, each host has its own, with its own limits."""
+        name = f"modelhub-{kind}"
+        return name if self._place.path is not None else f"{name}@{self._executor}"
 
     def forget(self, *, keep: int) -> None:
         """Delete what it remembers of runs that have ended, but for the last ones."""
@@ -164,11 +175,6 @@ class Engine:
         if self._dbos is not None:
             self._dbos.destroy()
             self._dbos = None
-
-
-def queue_of(kind: str) -> str:
-    """The name of a kind's queue."""
-    return f"modelhub-{kind}"
 
 
 def workflow_id(job_id: str, generation: int) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelhub.config.mounts import to_host
 from modelhub.daemon.engine import Limit
 from modelhub.services.jobs.model import JobKind
 
@@ -28,6 +29,19 @@ def limits(config: Config) -> dict[str, Limit]:
     }
 
 
+def slots(config: Config) -> dict[str, int]:
+    """How many jobs of each kind that it does a host has at a time, where several share them.
+
+    In which lane a job is, is known only once a host has it: of hashing, a few may wait there.
+    """
+    kinds = config.team.kinds or tuple(JobKind)
+    found = {}
+    for kind, limit in limits(config).items():
+        if kind in kinds:
+            found[kind] = limit.at_once or limit.by_lane or 1
+    return found
+
+
 def lane_of(kind: str, arguments: str) -> str:
     """The device that a render is for, the disk that a hashing job reads; else nothing.
 
@@ -48,7 +62,7 @@ def _device(arguments: dict[str, Any]) -> str:
 def _disk(arguments: dict[str, Any]) -> str:
     roots = arguments.get("roots") or ()
     try:
-        disks = {Path(root).stat().st_dev for root in roots}
+        disks = {Path(to_host(root)).stat().st_dev for root in roots}
     except (OSError, TypeError, ValueError):
         return ""
     return "-".join(str(one) for one in sorted(disks))

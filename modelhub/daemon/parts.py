@@ -9,11 +9,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from modelhub import __version__
+from modelhub.daemon.claiming import ClaimingDispatcher
 from modelhub.daemon.crashes import Crashes
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine
-from modelhub.daemon.lanes import limits
+from modelhub.daemon.lanes import limits, slots
 from modelhub.daemon.means import Means
+from modelhub.daemon.membership import Membership, identity
 from modelhub.daemon.memory import keep_arenas_few
 from modelhub.daemon.metrics import MetricsServer, figures, resident_bytes
 from modelhub.daemon.perform import Performer
@@ -21,15 +23,21 @@ from modelhub.daemon.running import Running
 from modelhub.daemon.schedule import Schedule
 from modelhub.daemon.telling import Teller
 from modelhub.daemon.watching import Watcher
-from modelhub.services.jobs.store import JobDatabase, JobRequests, JobWork, Suspects
+from modelhub.services.jobs.store import (
+    Claims,
+    HostLease,
+    JobDatabase,
+    JobRequests,
+    JobWork,
+    Suspects,
+)
 
 if TYPE_CHECKING:
+    from modelhub.config import Config
     from modelhub.daemon.process import Daemon
 
 _log = logging.getLogger(__name__)
 _STOP_PATIENCE = 20.0
-_LOOKS_FOR_OTHERS = 1.0
-"""Seconds between two looks into queues that other hosts fill as well."""
 _LOOKS_AT_ALL = 60.0
 
 
@@ -42,19 +50,22 @@ class Parts:
     def __init__(self, daemon: Daemon, database: JobDatabase) -> None:
         self._daemon = daemon
         self._began = time.time()
-        place, host = daemon.place, host_name()
-        longest = _LOOKS_FOR_OTHERS if place.path is None else _LOOKS_AT_ALL
+        place, host = daemon.place, host_name(daemon.config)
         self.requests = JobRequests(database)
         self._work = JobWork(database, host)
         self._suspects = Suspects(database)
         self._crashes = Crashes(place.crash)
-        self._engine = Engine(place, host, limits(daemon.config), longest=longest)
+        self._engine = Engine(place, host, limits(daemon.config), longest=_LOOKS_AT_ALL)
         self._running = Running()
         self._means = Means(daemon.config)
         self._teller = Teller(lambda: daemon.config, self.requests.get)
-        self.dispatcher = Dispatcher(
-            self._work, self._suspects, self._engine, self._running, place.path
-        )
+        self._membership: Membership | None = None
+        if place.path is None:
+            self.dispatcher, self._membership = self._among_hosts(database, host)
+        else:
+            self.dispatcher = Dispatcher(
+                self._work, self._suspects, self._engine, self._running, place.path
+            )
         self._performer = Performer(
             self._work, self._running, self._means, self.dispatcher.told, self._teller.ended
         )
@@ -64,22 +75,41 @@ class Parts:
         )
         self._metrics: MetricsServer | None = None
 
+    def _among_hosts(self, database: JobDatabase, host: str) -> tuple[Dispatcher, Membership]:
+        """What a host needs that shares its jobs with others on a server."""
+        daemon = self._daemon
+        own = identity(daemon.place.folder / f"{daemon.place.stem}.host")
+        lease = HostLease(database, host, own, daemon.config)
+        claims = Claims(database, lease)
+        dispatcher = ClaimingDispatcher(
+            self._work, self._suspects, self._engine, self._running, claims, slots(daemon.config)
+        )
+        return dispatcher, Membership(lease, self._running, dispatcher.ring, dispatcher.tend)
+
     def start(self) -> None:
         """Start all.
 
         :raises MissingExtra: the engine is not installed.
         :raises DaemonFailed: the metrics' port is taken.
+        :raises HostNameTaken: another host does jobs under this one's name.
         """
         keep_arenas_few()
         self._serve_metrics()
         self._teller.start()
-        wanted = self._daemon.config.jobs
-        crashed = self._crashes.begin()
-        self._suspects.account(wanted.attempts, crashed=crashed, pause=wanted.backoff)
+        if self._membership is not None:
+            self._membership.join()
+        self._account_for_what_was_cut_off()
         self._engine.start(self._performer.perform)
         self.dispatcher.start()
         self._watcher.start()
         self._schedule.start()
+
+    def _account_for_what_was_cut_off(self) -> None:
+        """Count what runs by the table: of this host alone, where others are at work."""
+        config, crashed = self._daemon.config, self._crashes.begin()
+        host = host_name(config) if self._daemon.place.path is None else None
+        wanted = config.jobs
+        self._suspects.account(wanted.attempts, crashed=crashed, pause=wanted.backoff, host=host)
 
     def stop(self) -> None:
         """End all; jobs are stopped where they are, and parked for the next daemon."""
@@ -89,6 +119,8 @@ class Parts:
             # What does not stop in time is cut off, and taken up as after a kill.
             _log.warning("jobs did not stop in time", extra={"jobs": self._running.ids()})
         self._watcher.stop()
+        if self._membership is not None:
+            self._membership.leave()
         self._means.close()
         self._teller.stop()
         if self._metrics is not None:
@@ -100,6 +132,8 @@ class Parts:
         """Go by the daemon's settings as they are now."""
         self._means.reload(self._daemon.config)
         self._engine.limit(limits(self._daemon.config))
+        if isinstance(self.dispatcher, ClaimingDispatcher):
+            self.dispatcher.limit(slots(self._daemon.config))
         self._watcher.restart()
         self._serve_metrics()
         self.dispatcher.ring()
@@ -138,6 +172,6 @@ class Parts:
         )
 
 
-def host_name() -> str:
-    """The name of this machine, which its jobs carry."""
-    return socket.gethostname() or "localhost"
+def host_name(config: Config) -> str:
+    """The name of this host, which its jobs carry."""
+    return config.team.host or socket.gethostname() or "localhost"

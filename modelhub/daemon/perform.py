@@ -55,7 +55,7 @@ class Performer:
         if begun is None:
             return
         job = begun.job
-        cancel = self._running.begin(job_id, job.kind)
+        cancel = self._running.begin(job_id, job.kind, generation)
         if cancel is None:
             self._work.parked(job_id, generation)
             return

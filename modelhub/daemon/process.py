@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LOCK_PATIENCE = 2.0
 """Seconds: others try the lock for a moment to see whether a daemon runs."""
+_HEARS_SIGNALS = 1.0
+"""Seconds: a signal may reach another thread; the main one, which handles it, has to wake up."""
 _EVENTS_EVERY = 0.2
 _QUIET = 2.0
 
@@ -70,7 +72,8 @@ class Daemon:
                 _log.info("daemon begins", extra={"pid": os.getpid(), "version": __version__})
                 if ready is not None:
                     ready()
-                self._stop.wait()
+                while not self._stop.wait(_HEARS_SIGNALS):
+                    pass
             finally:
                 _log.info("daemon ends")
                 parts.stop()

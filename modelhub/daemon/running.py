@@ -21,6 +21,7 @@ class Reason(StrEnum):
 @dataclass(slots=True)
 class _Run:
     kind: str
+    generation: int
     cancel: threading.Event = field(default_factory=threading.Event)
     reason: Reason | None = None
 
@@ -34,12 +35,12 @@ class Running:
         self._closing = False
         self._empty = threading.Condition(self._lock)
 
-    def begin(self, job_id: str, kind: str) -> threading.Event | None:
+    def begin(self, job_id: str, kind: str, generation: int = 0) -> threading.Event | None:
         """The event that stops it; None where nothing may begin any more, or it runs already."""
         with self._lock:
             if self._closing or job_id in self._runs:
                 return None
-            run = self._runs[job_id] = _Run(kind)
+            run = self._runs[job_id] = _Run(kind, generation)
             return run.cancel
 
     def end(self, job_id: str) -> None:
@@ -66,6 +67,11 @@ class Running:
         """The ids of all."""
         with self._lock:
             return list(self._runs)
+
+    def generations(self) -> dict[str, int]:
+        """Which run of each job it is."""
+        with self._lock:
+            return {job_id: run.generation for job_id, run in self._runs.items()}
 
     def by_kind(self) -> dict[str, int]:
         """How many of each kind."""

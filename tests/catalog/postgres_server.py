@@ -42,11 +42,19 @@ class PostgresServer:
             os.chown(self._home, self._user, -1)
         data = str(self._home / "data")
         self._run("initdb", "-D", data, "-U", "modelhub", "-A", "trust", "-E", "UTF8", "-N")
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, at first or again."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off"
         options += f" -c unix_socket_directories={self._home}"
-        log = str(self._home / "log")
+        data, log = str(self._home / "data"), str(self._home / "log")
         self._run("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
-        return self
+
+    def stop(self) -> None:
+        """Stop it as an administrator would who does not wait for anybody."""
+        self._run("pg_ctl", "-D", str(self._home / "data"), "-m", "fast", "-w", "stop")
 
     def __exit__(
         self,

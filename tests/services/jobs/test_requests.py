@@ -107,14 +107,14 @@ def test_what_was_given_to_the_engine_and_then_paused_is_not_begun(jobs: Jobs) -
 
 def test_a_running_job_is_told_what_is_wanted_of_it(jobs: Jobs) -> None:
     job = jobs.ask("one")
-    jobs.begin(job)
+    runs = {job.id: jobs.begin(job)}
 
     assert jobs.user.pause(job.id, attended=True).state is JobState.RUNNING
-    assert jobs.daemon.wanted([job.id]) == {job.id: "pause"}
+    assert jobs.daemon.wanted(runs) == {job.id: "pause"}
     jobs.user.resume(job.id)
-    assert jobs.daemon.wanted([job.id]) == {}
+    assert jobs.daemon.wanted(runs) == {}
     jobs.user.cancel(job.id, attended=True)
-    assert jobs.daemon.wanted([job.id, "none"]) == {job.id: "cancel", "none": "gone"}
+    assert jobs.daemon.wanted({**runs, "none": 0}) == {job.id: "cancel", "none": "gone"}
 
 
 def test_a_job_of_a_daemon_that_is_gone_is_cancelled_at_once(jobs: Jobs) -> None:

@@ -5,9 +5,19 @@ are done, in order and within limits, whatever happens meanwhile, is the work of
 daemon (:mod:`modelhub.daemon`).
 """
 
+from modelhub.services.jobs.store.claims import Claims
+from modelhub.services.jobs.store.hosts import HostLease
 from modelhub.services.jobs.store.opening import JobDatabase, open_jobs
 from modelhub.services.jobs.store.requests import JobRequests
 from modelhub.services.jobs.store.suspects import Suspects
 from modelhub.services.jobs.store.working import JobWork
 
-__all__ = ["JobDatabase", "JobRequests", "JobWork", "Suspects", "open_jobs"]
+__all__ = [
+    "Claims",
+    "HostLease",
+    "JobDatabase",
+    "JobRequests",
+    "JobWork",
+    "Suspects",
+    "open_jobs",
+]

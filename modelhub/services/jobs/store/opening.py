@@ -8,19 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Connection, create_engine, inspect, select
+from sqlalchemy import Connection, create_engine, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError
 
 from modelhub.catalog.faults import DRIVER_HINT, translated
 from modelhub.catalog.sqlitefile import shown_path
-from modelhub.catalog.store import Store, shown_database, sqlite_store
+from modelhub.catalog.store import Store, server_options, shown_database, sqlite_store
+from modelhub.config.mounts import use_mounts
 from modelhub.errors import CatalogTooNew, CatalogUnreachable, DiskError
 from modelhub.services.jobs.place import JobsPlace, jobs_place
 from modelhub.services.jobs.store.tables import VERSION, metadata, schema
 
 if TYPE_CHECKING:
     from modelhub.config import Config
+
+
+_MAKING = 0x6D68_6A62
+"""PostgreSQL's number of the lock under which the tables are made."""
 
 
 class JobDatabase:
@@ -70,13 +75,14 @@ def open_jobs(config: Config) -> JobDatabase:
     :raises CatalogError: it cannot be opened; its file, or the server, is named.
     :raises CatalogTooNew: a later modelhub changed its table.
     """
+    use_mounts(config.team.mounts)
     place = jobs_place(config)
     patience = config.catalog.busy_timeout
     if place.path is not None:
         _make_file(place.path)
         store = sqlite_store(place.path, patience, read_only=False)
     else:
-        store = _server(place.url, patience)
+        store = _server(place.url, patience, config.team.lease / 2)
     database = JobDatabase(store, place)
     try:
         _bring_up_to_date(database)
@@ -102,16 +108,12 @@ def _make_file(path: Path) -> None:
             connection.close()
 
 
-def _server(url: str, patience: float) -> Store:
+def _server(url: str, patience: float, silence: float) -> Store:
     parsed = make_url(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     shown = shown_database(parsed)
-    options = {
-        "connect_timeout": max(2, min(int(patience), 15)),
-        "options": f"-c lock_timeout={int(patience * 1000)} -c timezone=UTC",
-        "application_name": "modelhub jobs",
-    }
+    options = server_options("modelhub jobs", patience, silence=silence)
     try:
         engine = create_engine(
             parsed, connect_args=options, pool_pre_ping=True, max_overflow=-1, hide_parameters=True
@@ -121,11 +123,17 @@ def _server(url: str, patience: float) -> Store:
     return Store(engine, shown=shown, path=None, read_only=False, patience=patience)
 
 
+def _is_server(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
 def _bring_up_to_date(database: JobDatabase) -> None:
     with database.read() as connection:
         known = _version(connection)
     if known is None:
         with database.write() as connection:
+            if _is_server(connection):
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MAKING})
             known = _version(connection)
             if known is None:
                 metadata.create_all(connection)

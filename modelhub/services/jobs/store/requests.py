@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from modelhub.config.mounts import all_to_catalog
 from modelhub.errors import NoSuchJob, WrongJobState
 from modelhub.services.jobs.model import Job, JobKind, JobRequest, JobState
 from modelhub.services.jobs.store.dependents import end_dependents
@@ -45,7 +46,15 @@ class JobRequests:
 
         :raises NoSuchJob: it is to come after one that is not there.
         """
-        key = shown(request.key) or key_of(request.kind, request.arguments)
+        arguments = all_to_catalog(dict(request.arguments))
+        key = shown(request.key) or key_of(request.kind, arguments)
+        try:
+            return self._add(request, key, arguments)
+        except IntegrityError:
+            # On a server, another one may have asked for the same at this moment.
+            return self._add(request, key, arguments)
+
+    def _add(self, request: JobRequest, key: str, arguments: Any) -> tuple[Job, bool]:
         with self._database.write() as connection:
             known = self._open_with_key(connection, key)
             if known is not None:
@@ -57,7 +66,7 @@ class JobRequests:
                 "title": shown(request.title),
                 "state": JobState.WAITING,
                 "key": key,
-                "arguments": to_text(dict(request.arguments)),
+                "arguments": to_text(arguments),
                 "priority": request.priority,
                 "after": to_text(after),
                 "created": now,

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from modelhub.config.mounts import all_to_host
 from modelhub.progress import Stage
 from modelhub.services.jobs.model import Job, JobKind, JobProgress, JobState
 from modelhub.services.jobs.store.tables import jobs
@@ -52,7 +53,7 @@ def job_of(row: Any) -> Job:
         kind=_kind(row.kind),
         title=row.title,
         state=JobState(row.state),
-        arguments=json.loads(row.arguments),
+        arguments=all_to_host(json.loads(row.arguments)),
         priority=row.priority,
         after=() if row.after == "[]" else tuple(json.loads(row.after)),
         created=moment(row.created),
@@ -60,7 +61,7 @@ def job_of(row: Any) -> Job:
         ended=None if row.ended is None else moment(row.ended),
         attempts=row.attempts,
         progress=_NO_PROGRESS if row.progress == "{}" else progress_of(json.loads(row.progress)),
-        result=None if row.result is None else json.loads(row.result),
+        result=None if row.result is None else all_to_host(json.loads(row.result)),
         error=row.error,
         hint=row.hint,
         log=() if row.log == "[]" else tuple(json.loads(row.log)),

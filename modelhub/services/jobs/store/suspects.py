@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
@@ -52,42 +53,8 @@ class Suspects:
             query = select(jobs).where(jobs.c.state == JobState.RUNNING)
             if host is not None:
                 query = query.where(jobs.c.host == host)
-            rows: list[Any] = list(connection.execute(query))
-            suspected = any(row.cut_offs >= SUSPECT for row in rows)
-            weight = _CRASH if crashed else 1
-            for row in rows:
-                blame = weight if row.cut_offs >= SUSPECT or not suspected else 0
-                self._account(connection, row, blame, _CRASH * attempts, pause)
-            if rows:
-                end_dependents(connection)
-
-    def _account(
-        self, connection: Connection, row: Any, blame: int, most: int, pause: float
-    ) -> None:
-        furthest = max(row.reached, reached(row.progress))
-        cut_offs = row.cut_offs + blame if furthest == row.reached else min(blame, 1)
-        now = time.time()
-        values: dict[str, Any] = {"cut_offs": cut_offs, "reached": furthest}
-        anew = {"generation": row.generation + 1, "handed": False, "wanted": ""}
-        if row.wanted:
-            state = JobState.PAUSED if row.wanted == "pause" else JobState.CANCELLED
-            values = {"state": state, "cut_offs": 0, **anew}
-        elif cut_offs >= most:
-            values = {
-                "state": JobState.FAILED,
-                "error": "the daemon ended again and again while it did this job, which got no "
-                "further between",
-                "hint": "`modelhub daemon logs` shows how it ended; `modelhub jobs retry` tries it "
-                "once more",
-                **anew,
-            }
-            _log.error("job is left as poison", extra={"job": row.id, "title": row.title})
-        elif cut_offs >= SUSPECT:
-            seconds = min(pause * 2.0 ** (cut_offs // _CRASH), _LONGEST_PAUSE)
-            values |= {"state": JobState.WAITING, "not_before": now + seconds, **anew}
-        if values.get("state") in (JobState.CANCELLED, JobState.FAILED):
-            values["ended"] = now
-        connection.execute(update(jobs).where(jobs.c.id == row.id).values(changed=now, **values))
+            rows = list(connection.execute(query))
+            account_for(connection, rows, attempts, crashed=crashed, pause=pause)
 
     def turn(self) -> Turn | None:
         """The suspect that may be given to the engine now, if there is one and none is there."""
@@ -105,3 +72,44 @@ class Suspects:
             )
             row = connection.execute(query).first()
         return None if row is None else Turn(*row)
+
+
+def account_for(
+    connection: Connection, rows: Sequence[Any], attempts: int, *, crashed: bool, pause: float
+) -> None:
+    """Count the cut-offs of jobs that one process was doing when it ended; see
+    :meth:`Suspects.account`."""
+    suspected = any(row.cut_offs >= SUSPECT for row in rows)
+    weight = _CRASH if crashed else 1
+    for row in rows:
+        blame = weight if row.cut_offs >= SUSPECT or not suspected else 0
+        _account(connection, row, blame, _CRASH * attempts, pause)
+    if rows:
+        end_dependents(connection)
+
+
+def _account(connection: Connection, row: Any, blame: int, most: int, pause: float) -> None:
+    furthest = max(row.reached, reached(row.progress))
+    cut_offs = row.cut_offs + blame if furthest == row.reached else min(blame, 1)
+    now = time.time()
+    values: dict[str, Any] = {"cut_offs": cut_offs, "reached": furthest}
+    anew = {"generation": row.generation + 1, "handed": False, "wanted": ""}
+    if row.wanted:
+        state = JobState.PAUSED if row.wanted == "pause" else JobState.CANCELLED
+        values = {"state": state, "cut_offs": 0, **anew}
+    elif cut_offs >= most:
+        values = {
+            "state": JobState.FAILED,
+            "error": "the daemon ended again and again while it did this job, which got no "
+            "further between",
+            "hint": "`modelhub daemon logs` shows how it ended; `modelhub jobs retry` tries it "
+            "once more",
+            **anew,
+        }
+        _log.error("job is left as poison", extra={"job": row.id, "title": row.title})
+    elif cut_offs >= SUSPECT:
+        seconds = min(pause * 2.0 ** (cut_offs // _CRASH), _LONGEST_PAUSE)
+        values |= {"state": JobState.WAITING, "not_before": now + seconds, **anew}
+    if values.get("state") in (JobState.CANCELLED, JobState.FAILED):
+        values["ended"] = now
+    connection.execute(update(jobs).where(jobs.c.id == row.id).values(changed=now, **values))

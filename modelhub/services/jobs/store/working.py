@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
+from modelhub.config.mounts import all_to_catalog
 from modelhub.services.jobs.model import Job, JobProgress, JobState
 from modelhub.services.jobs.store.dependents import end_dependents, released
 from modelhub.services.jobs.store.opening import JobDatabase
@@ -181,7 +182,8 @@ class JobWork:
                 "hint": "",
                 "changed": now,
             }
-            connection.execute(_update(job_id, generation).values(**values))
+            if not connection.execute(_update(job_id, generation).values(**values)).rowcount:
+                return None  # taken over at this moment
             begun = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one()
         return Begun(job_of(begun), generation, row.failures)
 
@@ -196,18 +198,22 @@ class JobWork:
             log=to_text(list(log)),
         )
 
-    def wanted(self, ids: Collection[str]) -> dict[str, str]:
+    def wanted(self, runs: Mapping[str, int]) -> dict[str, str]:
         """What users want of running jobs: ``pause``, ``cancel``; ``gone`` of one that is no more
-        or was taken out of our hands."""
-        if not ids:
+        or was taken out of our hands.
+
+        :param runs: the generation of each job's run.
+        """
+        if not runs:
             return {}
-        query = select(jobs.c.id, jobs.c.state, jobs.c.wanted).where(jobs.c.id.in_(ids))
+        query = select(jobs.c.id, jobs.c.state, jobs.c.wanted, jobs.c.generation)
+        query = query.where(jobs.c.id.in_(runs))
         with self._database.read() as connection:
             rows = {row.id: row for row in connection.execute(query)}
         found = {}
-        for job_id in ids:
+        for job_id, generation in runs.items():
             row = rows.get(job_id)
-            if row is None or row.state != JobState.RUNNING:
+            if row is None or row.state != JobState.RUNNING or row.generation != generation:
                 found[job_id] = "gone"
             elif row.wanted:
                 found[job_id] = row.wanted
@@ -215,7 +221,9 @@ class JobWork:
 
     def done(self, job_id: str, generation: int, result: Mapping[str, Any]) -> bool:
         """It is done; whether it was still this run's to say so."""
-        return self._end(job_id, generation, JobState.DONE, result=to_text(dict(result)))
+        return self._end(
+            job_id, generation, JobState.DONE, result=to_text(all_to_catalog(dict(result)))
+        )
 
     def failed(self, job_id: str, generation: int, error: str, hint: str) -> bool:
         """It failed for good, and with it what comes after it."""
@@ -257,7 +265,7 @@ class JobWork:
             waits = (
                 select(needed.c.id)
                 .where(needed.c.state.in_((JobState.WAITING, JobState.PAUSED)))
-                .where(needed.c.after.contains(jobs.c.id))
+                .where(needed.c.after != "[]", needed.c.after.contains(jobs.c.id))
                 .exists()
             )
             ended = jobs.c.state.in_(_ENDED)

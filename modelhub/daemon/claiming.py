@@ -1,0 +1,94 @@
+"""The dispatcher of a host that shares its jobs with others: it claims what it has room for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from modelhub.daemon.dispatch import Dispatcher
+from modelhub.daemon.engine import Engine, workflow_id
+from modelhub.daemon.lanes import lane_of
+from modelhub.daemon.running import Running
+from modelhub.services.jobs.store import Claims, JobWork, Suspects
+from modelhub.services.jobs.store.working import Turn
+
+_log = logging.getLogger(__name__)
+
+_AT_WORK, _AT_REST = 0.4, 1.0
+
+
+class ClaimingDispatcher(Dispatcher):
+    """As the :class:`Dispatcher`, for one of several hosts.
+
+    Nothing waits in the engine of a host: what it cannot begin at once is left to others.
+
+    :param slots: how many jobs of each kind that this host does it has at a time.
+    """
+
+    def __init__(
+        self,
+        work: JobWork,
+        suspects: Suspects,
+        engine: Engine,
+        running: Running,
+        claims: Claims,
+        slots: Mapping[str, int],
+    ) -> None:
+        super().__init__(work, suspects, engine, running, None)
+        self._claims, self._slots = claims, dict(slots)
+        self._handing = threading.Lock()
+
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks: what users want of running jobs is heard within a second."""
+        return _AT_WORK if self._running.ids() else _AT_REST
+
+    def limit(self, slots: Mapping[str, int]) -> None:
+        """Go by other slots from now on."""
+        self._slots = dict(slots)
+
+    def reconcile(self) -> None:
+        """Give back what this host has claimed and its engine does not know of: after a crash
+        between the two, or after its jobs were stopped since it was not sure of them."""
+        self._reconciled_at = time.monotonic()
+        with self._handing:
+            mine = {job_id: generation for job_id, generation, _ in self._claims.mine()}
+            if not mine:
+                return
+            known = self._engine.open_runs()
+            here = set(self._running.ids())
+            lost = {
+                job_id: generation
+                for job_id, generation in mine.items()
+                if workflow_id(job_id, generation) not in known and job_id not in here
+            }
+            if lost:
+                _log.warning("jobs are given back", extra={"jobs": sorted(lost)})
+                self._claims.give_back(lost)
+
+    def tend(self) -> None:
+        """What is seen to now and then: nothing of this host's is lost, nothing waits in vain."""
+        self._work.settle()
+        self.reconcile()
+
+    def _hand_over(self) -> float | None:
+        with self._handing:
+            room = self._room()
+            for kind in self._claims.offered(list(room)) if room else ():
+                self._give(self._claims.claim(kind, room[kind]))
+            if room:
+                self._give(self._claims.claim_suspect(list(room)))
+        return None
+
+    def _give(self, turns: Sequence[Turn]) -> None:
+        if turns:
+            self._engine.hand((one, lane_of(one.kind, one.arguments)) for one in turns)
+            self._engine.wake(turns[0].kind)
+
+    def _room(self) -> dict[str, int]:
+        """How many more jobs of each kind this host may claim, where it may."""
+        here = Counter(kind for _, _, kind in self._claims.mine())
+        return {kind: most - here[kind] for kind, most in self._slots.items() if most > here[kind]}
