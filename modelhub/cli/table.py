@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "updates": Entry("Library", "Find newer versions of what is here.", "updates:command"),
     "organize": Entry("Library", "Move models into the layout, and back.", "organize:command"),
     "missing": Entry("Library", "List what is gone, and get it back.", "missing:command"),
+    "trash": Entry("Library", "Bring back what was thrown away.", "trash:command"),
     "export": Entry("Library", "Write all that you wrote as JSON lines.", "export:command"),
     "import": Entry("Library", "Merge what `export` wrote.", "import_:command"),
     "daemon": Entry("Jobs", "Do jobs in the background.", "daemon:command"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from textual.events import Paste
@@ -268,7 +269,7 @@ async def test_keys_lead_from_the_list_to_the_files_to_the_facts_and_back(desk: 
         details = await pointed(sitting, 107842)
         for part in (details.query_one(Rows), details.query_one(Facts), screen(sitting).rows):
             await sitting.press("tab")
-            await sitting.until(lambda part=part: part.has_focus)
+            await sitting.until(partial(getattr, part, "has_focus"))
         before = screen(sitting).rows.key
         await sitting.press("j")
         assert screen(sitting).rows.key != before

@@ -75,7 +75,7 @@ def _named(catalog: Catalog, which: str) -> Batch:
         if batch.name == which:
             return batch
     what = "the trash is empty" if which == LAST else f"nothing in the trash is called {which!r}"
-    raise NotFoundError(what, hint="`modelhub trash --list` shows what is there")
+    raise NotFoundError(what, hint="`modelhub trash list` shows what is there")
 
 
 def _put_back(catalog: Catalog, base: Path, folder: Path, source: Path) -> Path:

@@ -265,4 +265,4 @@ class LibraryLoading(Section):
 def _nothing(query: str) -> str:
     if query.strip():
         return "nothing found; esc in the filter, or ctrl+l, shows everything again"
-    return "no models here yet: ctrl+g for the guide, 2 to search Civitai, i to index the roots"
+    return "no models here yet: ctrl+g guides, 2 searches Civitai, i indexes"
