@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -212,3 +213,13 @@ def test_changes_are_told_of_once(jobs: Jobs) -> None:
     changed, since = jobs.user.changed_since(since)
     assert [one.state for one in changed] == [JobState.RUNNING]
     assert jobs.user.changed_since(since)[0] == []
+
+
+def test_changes_are_told_of_after_the_clock_was_put_back(jobs: Jobs) -> None:
+    an_hour_ahead = time.time() + 3600
+
+    job = jobs.ask("78056")
+
+    changed, since = jobs.user.changed_since(an_hour_ahead)
+    assert [one.id for one in changed] == [job.id]
+    assert since <= time.time()

@@ -21,6 +21,7 @@ from modelhub.services.jobs.store.tables import jobs
 
 _ID_BYTES = 5
 _SHORTEST_ID = 3
+_TOLD_AGAIN = 5.0
 _OPEN = (JobState.WAITING, JobState.RUNNING, JobState.PAUSED)
 _ENDED = tuple(state for state in JobState if state.ended)
 _AGAIN: dict[str, Any] = {
@@ -115,7 +116,11 @@ class JobRequests:
         return {state: found.get(state, 0) for state in JobState}
 
     def changed_since(self, when: float) -> tuple[Sequence[Job], float]:
-        """Jobs that changed since, and the time to ask about next."""
+        """Jobs that changed since, and the time to ask about next.
+
+        Where the clock was put back meanwhile, some are told of again rather than none.
+        """
+        when = min(when, time.time() - _TOLD_AGAIN) if when > time.time() else when
         query = select(*COLUMNS, jobs.c.changed).where(jobs.c.changed > when)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(jobs.c.changed)).all()
