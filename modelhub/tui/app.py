@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from modelhub.tui.screens.section import Section
     from modelhub.tui.session import Session
 
+FOLLOW_AFTER = 0.4
+"""Seconds after which the jobs are followed: what that imports would keep the rows waiting."""
 LOOK = 0.2
 """Seconds between two looks at what the jobs told."""
 
@@ -110,7 +112,7 @@ class ModelhubApp(App[None]):
         """Show the screen that was shown last, then follow the jobs."""
         await self.switch_mode(self._first)
         self.set_interval(LOOK, self._look)
-        self.call_after_refresh(self._follow_jobs)
+        self.set_timer(FOLLOW_AFTER, self._follow_jobs)
 
     async def action_section(self, name: str) -> None:
         """Show the screen `name`."""

@@ -331,9 +331,7 @@ class BrowseScreen(Section):
         from modelhub.services.browse import pull_job
 
         found, choice = self.details.found, self.details.choice
-        if found is None:
-            return
-        if choice is None:
+        if found is None or choice is None:
             self.hub.notify("there is no file of it to pull", severity="warning")
             return
         version, file = choice
