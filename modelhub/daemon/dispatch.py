@@ -144,6 +144,7 @@ class Dispatcher:
         suspect = self._suspects.turn()
         if suspect is not None:
             self._give([suspect])
+        self._engine.expect(bool(self._work.open_handed()))
         return self._work.next_try()
 
     def _give(self, turns: Sequence[Turn]) -> None:

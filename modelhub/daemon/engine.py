@@ -38,6 +38,7 @@ _SWEEP = "_BACKGROUND_JOBS_INTERVAL_SEC"
 _SELDOM = 60.0
 _CONNECTIONS = 8
 """To a server, which has only so many for all hosts; each is held for a moment at a time."""
+_WITH_WORK = 2.0
 _TO_NOTICE_THE_END = 0.5
 """Seconds between two looks of its listener: it has nothing to look for, and costs nothing."""
 
@@ -70,6 +71,7 @@ class Engine:
         self._place, self._limits = place, dict(limits)
         # A file is one machine's, whatever its name is today.
         self._executor = host if place.path is None else "local"
+        self._longest = longest
         self._pace = Pace(longest)
         self._dbos: Any = None
 
@@ -130,6 +132,11 @@ class Engine:
     def wake(self, kind: str) -> None:
         """Have the queue of a kind looked into now."""
         self._pace.wake(self._queue(kind))
+
+    def expect(self, work: bool) -> None:
+        """Say whether it has anything to do: then it looks for it now and then without being woken,
+        since a machine that is very busy may be late with what it was woken for."""
+        self._pace.let_wait(min(_WITH_WORK, self._longest) if work else self._longest)
 
     def open_runs(self) -> set[str]:
         """The ids of the runs that it has not finished, and will: not those of another protocol."""

@@ -47,6 +47,13 @@ class Pace:
                 waiter.looks = 0
             self._changed.notify_all()
 
+    def let_wait(self, longest: float) -> None:
+        """From now on, let no thread wait for longer than so many seconds."""
+        with self._changed:
+            if self._longest != longest:
+                self._longest = longest
+                self._changed.notify_all()
+
     def stop(self) -> None:
         """Let all threads go, for good."""
         with self._changed:

@@ -26,7 +26,7 @@ def test_a_daemon_killed_in_a_download_goes_on_with_it_when_started_again(
     library: Library,
 ) -> None:
     reference, file = library.publish("killed.safetensors", b"killed!!" * MIB)
-    library.hub.faults.add(Fault(kind="slow", rate=2 * MIB, times=None))
+    library.hub.faults.add(Fault(kind="slow", rate=MIB, times=None))
     job = library.pull(reference, arguments={"connections": 1})
     library.kill(_after_some_bytes(library, job.id))
     assert library.state(job) is JobState.RUNNING, "nobody was left to say otherwise"
@@ -55,7 +55,7 @@ def _after_some_bytes(library: Library, job_id: str) -> subprocess.Popen[bytes]:
 
 def test_a_daemon_that_is_stopped_parks_its_jobs_and_the_next_goes_on(library: Library) -> None:
     reference, file = library.publish("parked.safetensors", b"parked!!" * MIB)
-    library.hub.faults.add(Fault(kind="slow", rate=2 * MIB, times=None))
+    library.hub.faults.add(Fault(kind="slow", rate=MIB, times=None))
     job = library.pull(reference, arguments={"connections": 1})
     daemon = _after_some_bytes(library, job.id)
 

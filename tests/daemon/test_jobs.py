@@ -11,6 +11,7 @@ import pytest
 from modelhub.catalog import open_catalog
 from modelhub.demo.hub import DemoHub, Fault
 from modelhub.services.jobs import Job, JobKind, JobRequest, JobState
+from modelhub.services.jobs.store import JobWork, open_jobs
 
 from .conftest import Library, wait_for
 
@@ -50,7 +51,7 @@ def test_a_download_is_done_verified_and_catalogued(served: Library) -> None:
 
 def test_progress_is_seen_while_it_runs(served: Library) -> None:
     reference, file = served.publish("progress.safetensors", b"p" * (6 * MIB))
-    slow(served.hub, file.id, 2 * MIB)
+    slow(served.hub, file.id, MIB // 2)
     seen: list[Job] = []
     unsubscribe = served.queue.subscribe(seen.append)
     job = served.pull(reference, arguments={"connections": 1})
@@ -130,20 +131,22 @@ def test_no_more_downloads_run_at_once_than_are_allowed_and_the_urgent_go_first(
     references = []
     for number in range(6):
         reference, file = served.publish(f"many {number}.safetensors", bytes([number]) * (4 * MIB))
-        slow(served.hub, file.id, MIB)
+        slow(served.hub, file.id, MIB // 16)
         references.append(reference)
     jobs = [served.pull(one, arguments={"connections": 1}) for one in references[:5]]
     for job in jobs[:3]:
         served.reaches(job, JobState.RUNNING)
     urgent = served.pull(references[5], arguments={"connections": 1}, priority=-1)
+    with open_jobs(served.config) as database:
+        work = JobWork(database, "of a test")
+        wait_for(lambda: urgent.id in work.open_handed(), "the engine has it")
+    served.hub.faults.clear()
     most = 0
 
     def all_ended() -> bool:
         nonlocal most
         most = max(most, len(served.queue.list([JobState.RUNNING], [JobKind.DOWNLOAD])))
         found = [served.queue.get(job.id) for job in (*jobs, urgent)]
-        if found[5].started is not None:
-            served.hub.faults.clear()
         return all(one.state.ended for one in found)
 
     wait_for(all_ended, "all end")
@@ -158,7 +161,7 @@ def test_a_conversion_waits_for_its_download(served: Library, tmp_path: Path) ->
     from modelhub.services.jobs.plain import to_plain
 
     reference, file = served.publish("first.safetensors", _tiny_model())
-    slow(served.hub, file.id, 4000)
+    slow(served.hub, file.id, 100)
     target = tmp_path / "converted.safetensors"
     pull = served.pull(reference)
     convert = served.queue.enqueue(

@@ -49,6 +49,19 @@ def test_where_others_fill_the_queue_it_is_looked_into_all_the_time() -> None:
     assert not looker.is_alive()
 
 
+def test_where_there_is_work_no_thread_waits_for_long() -> None:
+    pace = Pace(longest=3600, looks=())
+    looker = Looker("busy", pace)
+    looker.start()
+
+    pace.let_wait(0.001)
+
+    wait_for(lambda: looker.looks > 50, "it is looked into again and again")
+    pace.stop()
+    looker.join(10)
+    assert not looker.is_alive()
+
+
 def test_the_engine_has_the_places_that_our_pace_is_put_in() -> None:
     """A later DBOS without them runs at its own pace: this says so before a user sees it."""
     import dbos._dbos
