@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from contextlib import suppress
 from typing import Any
@@ -22,7 +23,8 @@ def keep_arenas_few() -> None:
 
 
 def give_back() -> None:
-    """Give what is free back to the system."""
+    """Give what is free back to the system, cycles of objects that nobody uses any more first."""
+    gc.collect()
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

@@ -74,23 +74,14 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
     """
     from modelhub.civitai.references import expand_arguments
     from modelhub.cli.library import civitai_client, opened_catalog
-    from modelhub.services.pull import PullOptions, pull
+    from modelhub.services.pull import pull
 
     detached = is_detached(options, "dry_run")
     config = _configured(app.config, options)
     wanted = list(expand_arguments(references, sys.stdin))
     if not wanted:
         app.say("nothing to pull: no reference was given")
-    choice = PullOptions(
-        version=options["version"],
-        file=options["file"],
-        file_type=options["file_type"],
-        format=options["format_"],
-        precision=options["precision"],
-        size=options["size"],
-        dry_run=options["dry_run"],
-        allow_unsafe=options["allow_unsafe"],
-    )
+    choice = _choice(options)
     if detached:
         queue_jobs(app, _requests(wanted, choice, options), as_json=as_json)
         return
@@ -108,6 +99,22 @@ def command(app: App, /, references: tuple[str, ...], as_json: bool, **options: 
     code = exit_code(outcomes)
     if code:
         click.get_current_context().exit(code)
+
+
+def _choice(given: dict[str, Any]) -> PullOptions:
+    """Which file of each reference is meant, and whether anything is written."""
+    from modelhub.services.pull import PullOptions
+
+    return PullOptions(
+        version=given["version"],
+        file=given["file"],
+        file_type=given["file_type"],
+        format=given["format_"],
+        precision=given["precision"],
+        size=given["size"],
+        dry_run=given["dry_run"],
+        allow_unsafe=given["allow_unsafe"],
+    )
 
 
 def _configured(config: Config, given: dict[str, Any]) -> Config:

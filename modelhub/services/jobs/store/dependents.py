@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from modelhub.services.jobs.model import JobState
-from modelhub.services.jobs.store.tables import jobs
+from modelhub.services.jobs.store.tables import AFTER_OTHERS, jobs
 
 _AT_ONCE = 500
 
@@ -44,7 +44,7 @@ def released(connection: Connection) -> set[str]:
 def _blocked(connection: Connection) -> list[tuple[Any, dict[str, str | None]]]:
     """Jobs that wait and come after others, with the states of those."""
     query = select(jobs.c.id, jobs.c.title, jobs.c.after).where(
-        jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), jobs.c.after != "[]"
+        jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), AFTER_OTHERS
     )
     rows = connection.execute(query).all()
     before = {row.id: tuple(json.loads(row.after)) for row in rows}

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -60,9 +61,13 @@ jobs = Table(
 
 _OPEN = text("state IN ('waiting', 'running', 'paused')")
 
+AFTER_OTHERS = jobs.c.after != literal_column("'[]'")
+"""Jobs that come after others; written so that SQLite sees that their index has them."""
+
 Index("jobs_open_key", jobs.c.key, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("jobs_turn", jobs.c.state, jobs.c.kind, jobs.c.handed, jobs.c.priority, jobs.c.created)
 Index("jobs_order", jobs.c.state, jobs.c.priority, jobs.c.created)
 Index("jobs_ended", jobs.c.state, jobs.c.ended)
 Index("jobs_changed", jobs.c.changed)
+Index("jobs_after", jobs.c.state, sqlite_where=AFTER_OTHERS, postgresql_where=AFTER_OTHERS)
 Index("jobs_key", jobs.c.key, jobs.c.created)

@@ -20,7 +20,7 @@ from modelhub.services.jobs.store.rows import (
     shown,
     to_text,
 )
-from modelhub.services.jobs.store.tables import jobs
+from modelhub.services.jobs.store.tables import AFTER_OTHERS, jobs
 
 _ENDED = tuple(state for state in JobState if state.ended)
 SUSPECT = 2
@@ -70,7 +70,7 @@ class JobWork:
         with self._database.read() as connection:
             waits = connection.scalar(
                 select(jobs.c.id)
-                .where(jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), jobs.c.after != "[]")
+                .where(jobs.c.state.in_((JobState.WAITING, JobState.PAUSED)), AFTER_OTHERS)
                 .limit(1)
             )
         if waits is None:
