@@ -76,19 +76,21 @@ class ClaimingDispatcher(Dispatcher):
 
     def _hand_over(self) -> float | None:
         with self._handing:
-            room = self._room()
-            for kind in self._claims.offered(list(room)) if room else ():
-                self._give(self._claims.claim(kind, room[kind]))
-            if room:
-                self._give(self._claims.claim_suspect(list(room)))
+            here = Counter(kind for _, _, kind in self._claims.mine())
+            room = {kind: most - here[kind] for kind, most in self._slots.items()}
+            open_to = [kind for kind, more in room.items() if more > 0]
+            claimed = [self._claims.claim(kind, room[kind]) for kind in self._offered(open_to)]
+            if open_to:
+                claimed.append(self._claims.claim_suspect(open_to))
+            for turns in claimed:
+                self._give(turns)
+            self._engine.expect(bool(here) or any(claimed))
         return None
+
+    def _offered(self, kinds: Sequence[str]) -> Sequence[str]:
+        return self._claims.offered(kinds) if kinds else ()
 
     def _give(self, turns: Sequence[Turn]) -> None:
         if turns:
             self._engine.hand((one, lane_of(one.kind, one.arguments)) for one in turns)
             self._engine.wake(turns[0].kind)
-
-    def _room(self) -> dict[str, int]:
-        """How many more jobs of each kind this host may claim, where it may."""
-        here = Counter(kind for _, _, kind in self._claims.mine())
-        return {kind: most - here[kind] for kind, most in self._slots.items() if most > here[kind]}

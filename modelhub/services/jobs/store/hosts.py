@@ -42,10 +42,8 @@ hosts = Table(
 )
 _IN_HAND = text("handed AND state IN ('waiting', 'running')")
 _SUSPECT = text(f"cut_offs >= {SUSPECT} AND state = 'waiting'")
-_BLOCKED = text("after <> '[]' AND state IN ('waiting', 'paused')")
 Index("jobs_in_hand", jobs.c.host, postgresql_where=_IN_HAND, sqlite_where=_IN_HAND)
 Index("jobs_suspect", jobs.c.cut_offs, postgresql_where=_SUSPECT, sqlite_where=_SUSPECT)
-Index("jobs_blocked", jobs.c.id, postgresql_where=_BLOCKED, sqlite_where=_BLOCKED)
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())"
 _JOIN = text(
