@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _WELCOME = (
     "Welcome. modelhub keeps a catalog of your models where they are: nothing is moved, "
-    "changed or copied. These tools were found; choose whose models it should know."
+    "changed or copied."
 )
+_FOUND = "These tools were found; choose whose models it should know."
 _NONE = "No ComfyUI, web UI, Forge, InvokeAI or Stability Matrix was found; name a folder below."
 
 
@@ -99,8 +100,8 @@ class GuideScreen(ModalScreen[None]):
             return
         self._found = found
         choices = self.query_one(SelectionList)
+        self.query_one("#welcome", Static).update(f"{_WELCOME} {_FOUND if found else _NONE}")
         if not found:
-            self.query_one("#welcome", Static).update(f"{_WELCOME[:93]} {_NONE}")
             self.query_one("#folder").focus()
             return
         choices.display = True
