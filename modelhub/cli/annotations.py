@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from modelhub.cli.library import opened_catalog
-from modelhub.cli.text import plural
 from modelhub.errors import Cancelled
 from modelhub.services.listed import file_name
+from modelhub.text import plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, Changed, FileRow

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from modelhub.cli.interrupts import Interrupts
-from modelhub.cli.text import clean
+from modelhub.text import clean
 
 if TYPE_CHECKING:
     import threading
@@ -105,7 +105,7 @@ class App:
         )
 
     def echo(self, text: str = "", *, lines: bool = False) -> None:
-        """One result on standard output, made harmless (see :func:`modelhub.cli.text.clean`).
+        """One result on standard output, made harmless (see :func:`modelhub.text.clean`).
 
         :param lines: the text is the user's own and has several lines; else a line break in it is
             part of a file's name, and would fake a line of ours.

@@ -11,8 +11,8 @@ from modelhub.cli.library import opened_catalog
 from modelhub.cli.messages import show_error
 from modelhub.cli.output import print_json
 from modelhub.cli.plans import print_plan
-from modelhub.cli.text import human_duration, human_size, plural
 from modelhub.errors import Cancelled
+from modelhub.text import human_duration, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from modelhub.cli.redact import hide_known, redact
-from modelhub.cli.text import clean
 from modelhub.errors import Cancelled, ModelhubError, UsageError
+from modelhub.text import clean
 
 if TYPE_CHECKING:
     from modelhub.cli.context import App

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import click
 
-from modelhub.cli.text import cell_width, clean, json_safe, pad, shorten
+from modelhub.text import cell_width, clean, json_safe, pad, shorten
 
 Row = TypeVar("Row")
 Function = TypeVar("Function", bound=Callable[..., Any])

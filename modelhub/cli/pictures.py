@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.messages import show_error
 from modelhub.cli.output import print_json
-from modelhub.cli.text import human_duration, human_size, plural
 from modelhub.errors import Cancelled, RenderDiffers
+from modelhub.text import human_duration, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.cli.context import App

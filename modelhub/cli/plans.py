@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelhub.cli.output import Column, print_fields, print_table
-from modelhub.cli.text import clean, human_count, human_size, plural
+from modelhub.text import clean, human_count, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.cli.context import App

@@ -25,8 +25,8 @@ from modelhub.cli.progress_lines import (
 )
 from modelhub.cli.progress_state import ProgressState, TaskState
 from modelhub.cli.progress_view import OUTCOME_WORDS, transferred
-from modelhub.cli.text import clean, shorten
 from modelhub.progress import Event, Listener, Notice, Outcome, TaskFinished
+from modelhub.text import clean, shorten
 
 if TYPE_CHECKING:
     from modelhub.cli.context import App

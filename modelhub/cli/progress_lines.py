@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelhub.cli.progress_state import ProgressState, TaskState, remaining
-from modelhub.cli.text import clean, human_rate, human_size, pad, shorten
 from modelhub.progress import Stage
+from modelhub.text import clean, human_rate, human_size, pad, shorten
 
 PERCENT, SIZE, SPEED, ETA, STAGE = 4, 10, 12, 7, 11
 _MOVING = (

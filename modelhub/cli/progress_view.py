@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import click
 
 from modelhub.cli.progress_state import ProgressState, TaskState
-from modelhub.cli.text import clean, human_duration, human_rate, human_size
 from modelhub.progress import (
     Event,
     Listener,
@@ -27,6 +26,7 @@ from modelhub.progress import (
     StageEntered,
     TaskFinished,
 )
+from modelhub.text import clean, human_duration, human_rate, human_size
 
 if TYPE_CHECKING:
     from modelhub.cli.context import App

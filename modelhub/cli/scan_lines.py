@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelhub.cli.text import clean, shorten
+from modelhub.text import clean, shorten
 
 _MOST = 20
 _WIDEST = 60

@@ -21,7 +21,7 @@ from modelhub.cli.output import (
     print_listing,
     print_table,
 )
-from modelhub.cli.text import cell_width, human_size
+from modelhub.text import cell_width, human_size
 
 Capture = pytest.CaptureFixture[str]
 

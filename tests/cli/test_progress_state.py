@@ -14,7 +14,6 @@ from modelhub.cli.progress_lines import (
     total_cells,
 )
 from modelhub.cli.progress_state import ProgressState, Speedometer
-from modelhub.cli.text import cell_width
 from modelhub.progress import (
     Advanced,
     Event,
@@ -25,6 +24,7 @@ from modelhub.progress import (
     TaskRenamed,
     TaskStarted,
 )
+from modelhub.text import cell_width
 
 MIB = 1 << 20
 

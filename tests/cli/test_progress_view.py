@@ -16,7 +16,6 @@ from rich.console import Console
 from modelhub.cli.context import App
 from modelhub.cli.progress_bars import BarView
 from modelhub.cli.progress_view import LineView, progress_view
-from modelhub.cli.text import cell_width
 from modelhub.progress import (
     Advanced,
     Event,
@@ -27,6 +26,7 @@ from modelhub.progress import (
     TaskFinished,
     TaskStarted,
 )
+from modelhub.text import cell_width
 from tests.patience import SOON
 
 from .terminal import on_terminal, read_all, read_until

@@ -270,7 +270,7 @@ def _ask_to_delete(app: App, given: dict[str, Any]) -> Callable[[Sequence[Path]]
     """What asks, once the sources are known, whether they may be deleted afterwards."""
 
     def ask(sources: Sequence[Path]) -> None:
-        from modelhub.cli.text import plural
+        from modelhub.text import plural
 
         if not given["delete_source"] or given["yes"]:
             return

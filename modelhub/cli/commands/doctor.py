@@ -8,7 +8,7 @@ import click
 
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.output import json_option, print_json
-from modelhub.cli.text import clean
+from modelhub.text import clean
 
 if TYPE_CHECKING:
     from modelhub.services.doctor import Check

@@ -10,8 +10,8 @@ import click
 
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
-from modelhub.cli.text import plural
 from modelhub.errors import DiskError, NameTaken
+from modelhub.text import plural
 
 
 @click.command()

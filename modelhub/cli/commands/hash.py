@@ -10,8 +10,8 @@ import click
 
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.output import json_option, print_fields, print_json
-from modelhub.cli.text import clean, human_count, human_size
 from modelhub.errors import Cancelled, VerificationError
+from modelhub.text import clean, human_count, human_size
 
 if TYPE_CHECKING:
     from modelhub.services.hashing import FailedHash, HashedFile

@@ -11,8 +11,8 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import json_option, print_json
-from modelhub.cli.text import plural
 from modelhub.errors import FileUnreadable
+from modelhub.text import plural
 
 if TYPE_CHECKING:
     from modelhub.services.userwords import ImportReport

@@ -10,7 +10,7 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import json_option, print_json
-from modelhub.cli.text import human_duration, plural
+from modelhub.text import human_duration, plural
 
 if TYPE_CHECKING:
     from modelhub.services.index import IndexReport

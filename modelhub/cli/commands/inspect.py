@@ -10,7 +10,7 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import civitai_client
 from modelhub.cli.output import Column, json_option, print_fields, print_json, print_table
-from modelhub.cli.text import clean, human_count, human_size, plural, shorten
+from modelhub.text import clean, human_count, human_size, plural, shorten
 
 if TYPE_CHECKING:
     from modelhub.formats.identity import Identity

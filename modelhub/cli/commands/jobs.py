@@ -11,7 +11,7 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.detaching import opened_queue
 from modelhub.cli.output import Column, json_option, print_fields, print_json, print_table
-from modelhub.cli.text import human_rate, human_size, plural
+from modelhub.text import human_rate, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.services.jobs import Job, JobProgress

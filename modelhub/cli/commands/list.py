@@ -10,8 +10,8 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import Column, OutputForm, output_options, print_listing
-from modelhub.cli.text import human_duration, human_size, plural
 from modelhub.services.listed import file_name, remarks
+from modelhub.text import human_duration, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import FileRow

@@ -8,7 +8,7 @@ import click
 
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.output import Column, json_option, print_json, print_table
-from modelhub.cli.text import plural
+from modelhub.text import plural
 
 if TYPE_CHECKING:
     from modelhub.services.migrate import CopiedTable, Migration

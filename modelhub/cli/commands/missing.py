@@ -11,8 +11,8 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import civitai_client, opened_catalog
 from modelhub.cli.output import Column, json_option, print_json, print_table
-from modelhub.cli.text import human_size, plural
 from modelhub.errors import UsageError
+from modelhub.text import human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog

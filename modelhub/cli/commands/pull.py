@@ -13,8 +13,8 @@ from modelhub.cli.context import App, pass_app
 from modelhub.cli.detaching import absolute, detach_options, is_detached, job_request, queue_jobs
 from modelhub.cli.output import json_option, print_json
 from modelhub.cli.params import SIZE
-from modelhub.cli.text import human_duration, human_rate, human_size, plural
 from modelhub.errors import Cancelled
+from modelhub.text import human_duration, human_rate, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.config import Config

@@ -17,8 +17,8 @@ from modelhub.cli.output import (
     print_json,
     print_listing,
 )
-from modelhub.cli.text import human_size, plural
 from modelhub.errors import UsageError
+from modelhub.text import human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.services.render import ShownRender

@@ -10,8 +10,8 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import Column, OutputForm, output_options, print_listing
-from modelhub.cli.text import plural
 from modelhub.errors import NotFoundError, UsageError
+from modelhub.text import plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, RootRow

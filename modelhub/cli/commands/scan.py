@@ -13,8 +13,8 @@ from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import json_option, print_fields, print_json
 from modelhub.cli.scan_lines import scan_lines
-from modelhub.cli.text import clean, plural
 from modelhub.errors import Cancelled, UnsafeFileError, UsageError
+from modelhub.text import clean, plural
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog

@@ -12,8 +12,8 @@ from modelhub.civitai.filters import PERIODS, SORTS
 from modelhub.cli.context import App
 from modelhub.cli.library import civitai_client, opened_catalog
 from modelhub.cli.output import Column, OutputForm, output_options, print_listing
-from modelhub.cli.text import human_count, human_size
 from modelhub.errors import UsageError
+from modelhub.text import human_count, human_size
 
 if TYPE_CHECKING:
     from modelhub.services.search import FoundModel

@@ -11,8 +11,8 @@ from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import civitai_client, opened_catalog
 from modelhub.cli.output import json_option, print_fields, print_json
 from modelhub.cli.scan_lines import scan_lines
-from modelhub.cli.text import clean, human_count, human_size, shorten
 from modelhub.services.listed import file_name
+from modelhub.text import clean, human_count, human_size, shorten
 
 if TYPE_CHECKING:
     from datetime import datetime

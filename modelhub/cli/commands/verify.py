@@ -10,7 +10,7 @@ import click
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.library import opened_catalog
 from modelhub.cli.output import Column, json_option, print_json, print_table
-from modelhub.cli.text import human_duration, human_size, plural
+from modelhub.text import human_duration, human_size, plural
 
 if TYPE_CHECKING:
     from modelhub.services.verify import Checked, VerifyReport

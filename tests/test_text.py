@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelhub.cli.text import (
+from modelhub.text import (
     cell_width,
     clean,
     human_duration,
