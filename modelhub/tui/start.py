@@ -21,7 +21,8 @@ def require_terminal(environ: Mapping[str, str]) -> None:
     """
     if environ.get("TEXTUAL_DRIVER"):
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on standard error: sent to a file, it would show nothing and take every key.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise NoTerminal("the terminal UI needs a terminal to be shown in")
     if environ.get("TERM", "dumb") == "dumb":
         raise NoTerminal("this terminal (TERM=dumb) can show no terminal UI")

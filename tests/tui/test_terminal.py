@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import select
@@ -16,9 +17,11 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import on_terminal, read_all
 from tests.tui.desk import PATIENCE, Desk
 from tests.tui.stock import fill
 
@@ -115,6 +118,22 @@ def test_without_a_terminal_one_line_says_so(desk: Desk) -> None:
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "the terminal UI needs a terminal to be shown in" in ended.stderr
+
+
+_ERRORS_ELSEWHERE = """
+import json, os, sys
+os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 2)
+os.execve(sys.executable, [sys.executable, "-m", "modelhub", "tui"], json.loads(sys.argv[2]))
+"""
+
+
+def test_with_its_errors_sent_to_a_file_it_says_so_there(desk: Desk, tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    arguments = ("-c", _ERRORS_ELSEWHERE, str(errors), json.dumps(desk.environ))
+    with on_terminal(*arguments) as (process, ours):
+        assert ALTERNATE.decode() not in read_all(ours)
+        assert process.wait() == 1
+    assert "the terminal UI needs a terminal to be shown in" in errors.read_text()
 
 
 def test_a_dumb_terminal_is_refused(desk: Desk) -> None:
