@@ -1,4 +1,4 @@
-"""A pull that is stopped late leaves its partial file to whoever comes next, this process or not."""
+"""A pull that is stopped late leaves its partial file to whoever comes next, itself or another."""
 
 from __future__ import annotations
 
