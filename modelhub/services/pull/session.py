@@ -202,11 +202,9 @@ class Puller:
         return self._place(task, reference, planned, fetched)
 
     def _place(self, task: str, reference: str, planned: Plan, fetched: Downloaded) -> PulledFile:
-        self._enter(task, Stage.SCAN)
-        pickles = self._scanned(planned, fetched)
+        pickles = self._scanned(task, planned, fetched)
         if pickles and withholds(self.config, self.options, pickles.report.verdict):
             raise self._withheld(task, planned, fetched, pickles)
-        self._enter(task, Stage.PLACE)
         path = put_in_place(planned, fetched)
         present = Present(path, Outcome.DONE, fetched.hashes, fetched.verified_by)
         pulled = self._keep(task, reference, planned, present, pickles)
@@ -217,18 +215,25 @@ class Puller:
             download_seconds=fetched.seconds,
         )
 
-    def _scanned(self, planned: Plan, fetched: Downloaded) -> Pickles | None:
+    def _scanned(self, task: str, planned: Plan, fetched: Downloaded) -> Pickles | None:
+        """What a scan says of the file, on its way to its place.
+
+        Stopped here, its lock is given up: this process may live on for days, and another one, or
+        another host, is to go on with the file.
+        """
         try:
-            return pickles_of(fetched.partial, name=planned.relative.name)
-        except ModelhubError:
+            self._enter(task, Stage.SCAN)
+            pickles = pickles_of(fetched.partial, name=planned.relative.name)
+            self._enter(task, Stage.PLACE)
+        except BaseException:
             release(fetched.partial)
             raise
+        return pickles
 
     def _withheld(
         self, task: str, planned: Plan, fetched: Downloaded, pickles: Pickles
     ) -> UnsafeFileError:
         """Put the file into quarantine; the error that says so."""
-        self._enter(task, Stage.PLACE)
         path = put_in_quarantine(planned, fetched)
         self._enter(task, Stage.RECORD)
         version = planned.resolved.version.value
