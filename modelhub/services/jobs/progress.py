@@ -86,6 +86,7 @@ class ProgressFold:
         self._told_at = float("-inf")
         self._changed = False
         self._later: threading.Timer | None = None
+        self._closed = False
 
     def __call__(self, event: Event) -> None:
         """Take in an event."""
@@ -110,6 +111,13 @@ class ProgressFold:
             if self._changed:
                 self._tell_now(self._clock())
 
+    def close(self) -> None:
+        """Tell no more, of what was held back neither: nobody listens any longer."""
+        with self._lock:
+            self._closed = True
+            if self._later is not None:
+                self._later.cancel()
+
     @property
     def progress(self) -> JobProgress:
         """How far it is now."""
@@ -122,6 +130,8 @@ class ProgressFold:
 
     def _tell_now(self, now: float) -> None:
         self._told_at, self._changed = now, False
+        if self._closed:
+            return
         self._tell(self._progress, tuple(self._log))
 
     def _take(self, event: Event, now: float) -> None:

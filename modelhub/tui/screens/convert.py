@@ -212,25 +212,31 @@ class ConvertScreen(Section):
         from modelhub.services.convert import plan_conversions
         from modelhub.services.jobs.progress import ProgressFold
 
-        def tell(progress: JobProgress, log: tuple[str, ...]) -> None:
-            self.app.call_from_thread(self._progressed, asked, progress)
+        app = self.app  # it is told from another thread as well, which knows of no app
 
+        def tell(progress: JobProgress, log: tuple[str, ...]) -> None:
+            if not cancel.is_set():
+                app.call_from_thread(self._progressed, asked, progress)
+
+        fold = ProgressFold(tell)
         try:
             outcomes = plan_conversions(
                 sources,
                 request,
                 config=self.session.config,
                 catalog=self.session.catalog,
-                listener=ProgressFold(tell),
+                listener=fold,
                 cancel=cancel,
             )
         except Cancelled:
             return
         except ModelhubError as error:
-            self.app.call_from_thread(self._refused, asked, error)
+            app.call_from_thread(self._refused, asked, error)
             return
+        finally:
+            fold.close()
         if not cancel.is_set():
-            self.app.call_from_thread(self._planned, asked, outcomes)
+            app.call_from_thread(self._planned, asked, outcomes)
 
     def _progressed(self, asked: int, progress: JobProgress) -> None:
         if asked == self._asked and self.is_mounted and progress.total:

@@ -73,7 +73,7 @@ def do(config: Config, hub: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_each_kind_of_upkeep_is_done_from_plain_values(do: Doer) -> None:
-    pulled = do.pull("work.safetensors", 1, allow_unsafe=True)
+    pulled = do.pull("work.safetensors", os.urandom(1 << 20), allow_unsafe=True)
     assert Path(pulled["path"]).stat().st_size == 1 << 20
     assert (pulled["outcome"], pulled["verified_by"]) == ("done", "SHA256")
 
