@@ -28,7 +28,8 @@ def test_a_detached_pull_is_queued_and_says_what_lets_it_begin(cli: Cli, home: P
     listed = cli("jobs")
     assert "waiting" in listed.out
     assert "modelhub daemon start" in listed.err
-    (job,) = json.loads(cli("jobs", "list", "--json").out)
+    (job,) = json.loads(cli("jobs", "--json").out)
+    assert cli("jobs", "list", "--json").out == cli("jobs", "--json").out
     assert job["arguments"]["reference"] == "78056"
     assert job["arguments"]["options"]["precision"] == "fp32"
     assert (home / "data" / "jobs.db").exists()

@@ -23,8 +23,9 @@ _COUNTED = ("render",)
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
-def command(context: click.Context) -> None:
+def command(context: click.Context, as_json: bool) -> None:
     """See and steer what is done in the background.
 
     Jobs are queued by `modelhub pull --detach` and others, and done by the daemon (`modelhub
@@ -37,7 +38,7 @@ def command(context: click.Context) -> None:
       modelhub jobs cancel 3f2
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_)
+        context.invoke(list_, as_json=as_json)
 
 
 @command.command("list")
