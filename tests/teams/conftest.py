@@ -19,8 +19,8 @@ from tests.daemon.conftest import Library, wait_for
 __all__ = ["postgres"]
 
 BRIEF = 3.0
-"""Seconds: a lease for tests in which one is to run out. On a busy machine it does so where none was
-meant to; what such a test says of hosts and attempts has to hold then, too."""
+"""Seconds: a lease for tests in which one is to run out. A busy machine loses it where that was not
+meant; what such a test says of hosts and attempts has to hold then, too."""
 LONG = 600.0
 
 
