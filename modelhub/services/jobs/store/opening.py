@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from modelhub.config import Config
 
 
+_BRIEFEST = 5.0
+"""Seconds for which also a machine that is very busy, and not gone, may be silent in the middle of
+something."""
 _MAKING = 0x6D68_6A62
 """PostgreSQL's number of the lock under which the tables are made."""
 
@@ -82,7 +85,7 @@ def open_jobs(config: Config) -> JobDatabase:
         _make_file(place.path)
         store = sqlite_store(place.path, patience, read_only=False)
     else:
-        store = _server(place.url, patience, config.team.lease / 2)
+        store = _server(place.url, patience, max(config.team.lease / 2, _BRIEFEST))
     database = JobDatabase(store, place)
     try:
         _bring_up_to_date(database)
