@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from modelhub.tui.sections import FIRST, SECTIONS, new_section
@@ -189,7 +190,10 @@ class ModelhubApp(App[None]):
         for job in changed:
             self._tell_end(job)
         section = self._front()
-        if section is not None:
+        if section is None:
+            return
+        # A job may end while the program does, and the section's parts are being taken away.
+        with contextlib.suppress(NoMatches):
             self.freshen_bars(section)
             section.jobs_changed(changed)
 

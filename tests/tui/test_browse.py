@@ -72,7 +72,7 @@ async def test_what_is_downloaded_most_stands_there_at_first(desk: Desk) -> None
 async def test_words_and_filters_narrow_the_search(desk: Desk) -> None:
     async with desk.open("browse") as sitting:
         await sitting.sees("SakushiMix")
-        await search(sitting, "ink")
+        await search(sitting, "ink wash lines")
         await sitting.until(lambda: screen(sitting).rows.keys == ["910001"])
         await search(sitting, "zzzz nothing has this name")
         await sitting.sees("nothing found")
