@@ -46,9 +46,9 @@ layers: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 # Processes that are killed, terminals, full disks: on a busy machine one of eight thousand may come
-# too late. It is run once more, and told of (-r R); what fails twice has failed.
+# too late. It is run again, and told of (-r R); what fails three times has failed.
 tests: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --reruns 1 -r R
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --reruns 2 -r R
 
 docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
