@@ -19,6 +19,7 @@ from textual.widget import Widget
 from modelhub.text import clean, pad, shorten
 from modelhub.tui.library.columns import USUAL, Placed, placed
 from modelhub.tui.library.window import RowWindow
+from modelhub.tui.widgets.cursorkeys import CURSOR_KEYS
 
 if TYPE_CHECKING:
     from modelhub.catalog import FileRow
@@ -60,12 +61,7 @@ class FileTable(ScrollView, can_focus=True):
     }
     BINDING_GROUP_TITLE = "List"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("ctrl+d", "page(0.5)", "Half a page down", show=False),
-        Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
+        *CURSOR_KEYS,
         Binding("home,g", "first", "First", show=False),
         Binding("end,G", "last", "Last", show=False),
         Binding("space", "mark", "select", tooltip="Select the file, or not"),

@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from modelhub.text import cell_width, shorten
+from modelhub.tui.widgets.cursorkeys import CURSOR_KEYS
 
 Piece = tuple[str, str]
 """Text, and how it looks: ``""``, ``muted``, ``strong``, ``good``, ``warning``, ``error``,
@@ -68,12 +69,7 @@ class Rows(ScrollView, can_focus=True):
     }
     BINDING_GROUP_TITLE = "List"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("ctrl+d", "page(0.5)", "Half a page down", show=False),
-        Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
+        *CURSOR_KEYS,
         Binding("home,g", "edge(0)", "First", show=False),
         Binding("end,G", "edge(-1)", "Last", show=False),
     ]
