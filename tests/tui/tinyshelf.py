@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from modelhub.catalog import open_catalog
 from modelhub.services.index import index
 from tests.render import tiny
 from tests.tui.desk import Desk
+
+OLD = 1_600_000_000
+"""Seconds since 1970."""
 
 
 def stock(desk: Desk) -> dict[str, Path]:
@@ -25,6 +29,9 @@ def stock(desk: Desk) -> dict[str, Path]:
         "danger": folder / "checkpoints" / "too good.ckpt",
     }
     malicious_checkpoint(1)(found["danger"])
+    for path in found.values():
+        # Written long ago: an index waits for files that may still be growing.
+        os.utime(path, (OLD, OLD))
     with open_catalog(desk.config) as catalog:
         index([folder], config=desk.config, catalog=catalog)
     return found
