@@ -45,10 +45,12 @@ types: $(VENV)/installed-dev
 layers: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
-# Processes that are killed, terminals, full disks: on a busy machine one of eight thousand may come
-# too late. It is run again, and told of (-r R); what fails three times has failed.
+# Nearly half of their time the tests wait, for servers, disks and processes: two for each core keep
+# it busy. Of processes that are killed, terminals and full disks one in eight thousand may come too
+# late there. It is run again, and told of (-r R); what fails three times has failed.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 tests: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --reruns 2 -r R
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal --reruns 2 -r R
 
 docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
