@@ -4,7 +4,11 @@
 
 As whole processes: opening, planning and writing, until the result is on the disk; `cp`, which
 leaves that to the system; and `cp` with `sync` of what it wrote. Reading the result back and
-comparing it comes after that, and is printed apart. Claims at most 1.15 times `cp`.
+comparing it comes after that, and is printed apart.
+
+Like is compared with like: claims at most 1.15 times `cp` until all is written, and at most 1.15
+times `cp` with `sync` until it is on the disk. Until it is on the disk against a plain `cp`, which
+has nothing there, is printed too: no writer can be faster there than the disk.
 """
 
 from __future__ import annotations
@@ -55,15 +59,18 @@ def main() -> int:
                     rows.setdefault("  of which waiting for the disk", []).append(syncing)
                     rows.setdefault("  reading back, comparing", []).append(verifying)
                     seconds -= verifying
+                    rows.setdefault("modelhub, written", []).append(seconds - syncing)
                 rows.setdefault(name, []).append(seconds)
     print(f"{'':34}{'median s':>10}   all runs")
     for name in sorted(rows, key=lambda one: one.startswith("  ")):
         every = " ".join(f"{one:.2f}" for one in rows[name])
         print(f"{name:34}{statistics.median(rows[name]):10.2f}   {every}")
-    ratio = statistics.median(rows["modelhub"]) / statistics.median(rows["cp"])
-    synced = statistics.median(rows["modelhub"]) / statistics.median(rows["cp, sync"])
-    print(f"{synced:.2f} times the time of cp with sync")
-    return 0 if claim("times the time of cp", ratio, 1.15) else 1
+    middle = {name: statistics.median(every) for name, every in rows.items()}
+    print(f"on the disk: {middle['modelhub'] / middle['cp']:.2f} times cp, which is not")
+    written = claim("times cp, written", middle["modelhub, written"] / middle["cp"], 1.15)
+    synced = middle["modelhub"] / middle["cp, sync"]
+    on_disk = claim("times cp with sync, on the disk", synced, 1.15)
+    return 0 if written and on_disk else 1
 
 
 def timed(command: list[str]) -> tuple[float, str]:
