@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,7 +173,7 @@ class LoopbackServer(ThreadingHTTPServer):
             thread.join(timeout=5)
 
 
-class HubHandler(BaseHTTPRequestHandler):
+class HubHandler(BaseHTTPRequestHandler, ABC):
     """One connection; subclasses answer requests in :meth:`answer`."""
 
     protocol_version = "HTTP/1.1"
@@ -181,9 +182,9 @@ class HubHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: LoopbackServer
 
+    @abstractmethod
     def answer(self, request: Request) -> Reply:
         """The reply to `request`."""
-        raise NotImplementedError
 
     def _serve(self) -> None:
         request = self._read_request()

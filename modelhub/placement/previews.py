@@ -38,7 +38,8 @@ PREVIEW_SUFFIXES = tuple(
 _SUFFIX_BY_TYPE = {"png": ".preview.png", "jpeg": ".preview.jpg", "webp": ".preview.webp"}
 _TRANSFORM = re.compile(r"[a-z]+=[^,/=]+(?:,[a-z]+=[^,/=]+)*")
 _WORDS = {"none": 1, "safe": 1, "soft": 2, "mature": 4, "x": 8, "blocked": 32}
-_UNRATED = LEVELS["XXX"]
+UNRATED = LEVELS["XXX"]
+"""The NSFW bits of an image of which nobody said anything."""
 _BLOCKED = 32
 
 
@@ -61,7 +62,7 @@ def preview_candidates(images: Iterable[Any], max_level: NsfwLevel) -> Iterator[
     :param images: `images` of a version's answer, decoded.
     :param max_level: the highest level that the user allows.
     """
-    allowed = 2 * LEVELS[max_level] - 1
+    allowed = allowed_bits(max_level)
     for image in images:
         if not isinstance(image, Mapping):
             continue
@@ -76,6 +77,11 @@ def preview_candidates(images: Iterable[Any], max_level: NsfwLevel) -> Iterator[
         yield PreviewImage(url, level, is_video, width if is_width else None)
 
 
+def allowed_bits(highest: NsfwLevel) -> int:
+    """The NSFW bits that an image may have where `highest` is the most that is shown."""
+    return 2 * LEVELS[highest] - 1
+
+
 def nsfw_level(image: Mapping[str, Any]) -> int:
     """The image's NSFW bits; of an unrated one, those of XXX."""
     level = image.get("nsfwLevel")
@@ -86,8 +92,8 @@ def nsfw_level(image: Mapping[str, Any]) -> int:
     if isinstance(level, int) and 0 < level < 2 * _BLOCKED:
         return level
     if isinstance(level, str):
-        return _WORDS.get(level.lower(), _UNRATED)
-    return _UNRATED
+        return _WORDS.get(level.lower(), UNRATED)
+    return UNRATED
 
 
 def sized_url(image: PreviewImage, width: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from modelhub.catalog.paths import decode_path
 from modelhub.html_text import plain_text
-from modelhub.placement.previews import LEVELS, existing_preview
+from modelhub.placement.previews import UNRATED, allowed_bits, existing_preview
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, FileDetails, PreviewRow
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LONGEST_DESCRIPTION = 20_000
 """Characters of a description that are shown."""
-_UNRATED = LEVELS["XXX"]
 
 
 class _Described(msgspec.Struct):
@@ -78,7 +77,7 @@ def _preview(details: FileDetails, config: Config) -> tuple[Path | None, str]:
     the model's pictures: where all of those are above the level, it is hidden as well.
     """
     most = config.sidecars.max_nsfw
-    allowed = 2 * LEVELS[most] - 1
+    allowed = allowed_bits(most)
     shown = [one for one in details.previews if not _level(one) & ~allowed]
     for one in shown:
         if one.file is not None and (path := decode_path(one.file)).is_file():
@@ -92,4 +91,4 @@ def _preview(details: FileDetails, config: Config) -> tuple[Path | None, str]:
 
 
 def _level(preview: PreviewRow) -> int:
-    return preview.nsfw_level or _UNRATED
+    return preview.nsfw_level or UNRATED
