@@ -54,13 +54,14 @@ def _split(plan: Plan, dropped: list[Dropped], notices: list[str]) -> DiffusersF
     if not parts:
         raise ConversionRefused(
             "only models of Stable Diffusion 1, 2 and XL and their parts become diffusers folders",
-            hint="`modelhub inspect` shows what a file is",
+            hint="`modelhub inspect` shows what a file is; "
+            "a LoRA is renamed for diffusers by --lora-keys diffusers",
         )
     configs = dict(configs_of(plan.header, plan.identity))
     if len(parts) > 1 and _MODEL_INDEX not in configs:
         raise ConversionRefused(
             "no pipeline of diffusers can be made of this file alone",
-            hint="convert one part of it: `--extract unet`, `--extract vae`",
+            hint="convert one part of it: --extract-unet, --extract-vae",
         )
     components, renamed = [], []
     for part in parts:

@@ -269,7 +269,7 @@ def test_the_upscaler_is_refused_with_what_can_be_done() -> None:
     }
     with pytest.raises(ConversionRefused, match="no pipeline") as refused:
         to_diffusers(_plan(tensors))
-    assert "--extract unet" in refused.value.hint
+    assert "--extract-unet" in refused.value.hint
 
 
 def test_a_fused_tensor_of_a_wrong_shape_is_named() -> None:
