@@ -115,6 +115,11 @@ class PublishedAs:
     file_type: str | None = None
     """Civitai's own word: ``Pruned Model``."""
     size: int | None = None
+    format: str | None = None
+    variant: str | None = None
+    """Civitai's ``metadata.size``: ``full`` or ``pruned``."""
+    fp: str | None = None
+    quant_type: str | None = None
 
 
 class WeightScope(StrEnum):

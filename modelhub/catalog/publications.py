@@ -38,6 +38,10 @@ _BY_CONTENT = (
         remote_files.c.name.label("file_name"),
         remote_files.c.type.label("file_type"),
         remote_files.c.size,
+        remote_files.c.format,
+        remote_files.c.variant,
+        remote_files.c.fp,
+        remote_files.c.quant_type,
     )
     .select_from(local_files)
     .join(remote_files, remote_files.c.blob_id == local_files.c.blob_id)

@@ -44,6 +44,8 @@ _WITHOUT_WEIGHTS: Final = frozenset(
 """Model types whose main file may be an archive, a text or a workflow."""
 _PREFERRED: Final = {"format": "SafeTensor", "size": "pruned", "fp": "fp16", "quant_type": "Q4_K_M"}
 _WEIGHT: Final = {"format": 100.0, "size": 10.0, "fp": 1.0, "quant_type": 0.5}
+_ALIKE: Final = ("format", "quant_type", "fp", "size", "type")
+"""What makes files alike to their user, the most telling first."""
 _LISTED: Final = 12
 
 
@@ -84,6 +86,41 @@ def choose_file(
     if not fitting:
         raise _no_match(version, _wish_text(wish) or "of the model's own weights")
     return _best(fitting, wish)
+
+
+def choose_alike(
+    version: Version,
+    likes: Sequence[FileWish],
+    *,
+    model: Model | VersionModel | None = None,
+) -> Choice:
+    """Choose the file of `version` that comes closest to others, such as those of an older version.
+
+    What is the same counts in the order of :data:`_ALIKE`. A pickle is not looked for because there
+    was one before, and where no file comes closer, it is the one that :func:`choose_file` takes.
+
+    :param likes: what the others were published as.
+    :raises ArchivedModel, NoFilesPublished, NoMatchingFile: as :func:`choose_file`.
+    """
+    usual = choose_file(version, model=model)
+
+    def closeness(file: ModelFile) -> int:
+        return max((_common(file, like) for like in likes), default=0)
+
+    usable = [file for file in _usable(version.files, model) if not file.is_pickle]
+    closest = max(usable, key=lambda file: (closeness(file), server_score(file)), default=None)
+    if closest is None or closeness(closest) <= closeness(usual.file):
+        return usual
+    return Choice(closest, "the one that is most like the file that is here")
+
+
+def _common(file: ModelFile, like: FileWish) -> int:
+    """What a file has in common with another, each thing more than all that follow it."""
+    shared = [
+        (wish := getattr(like, name)) is not None and _fits(file, FileWish(**{name: wish}))
+        for name in _ALIKE
+    ]
+    return sum(1 << place for place, same in enumerate(reversed(shared)) if same)
 
 
 def server_score(file: ModelFile) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelhub.catalog import FileState, VersionRecord
 from modelhub.civitai.answers import Answer
+from modelhub.civitai.reference_values import FileWish
 from modelhub.errors import (
     AccessError,
     Cancelled,
@@ -84,19 +85,33 @@ class _Owned:
     """What is here of one model."""
 
     name: str
-    versions: dict[int, tuple[PublishedAs, list[str]]] = field(default_factory=dict)
+    versions: dict[int, list[tuple[PublishedAs, str]]] = field(default_factory=dict)
+    """By id of the version: the files here, and what each was published as."""
 
     def here(self) -> list[Here]:
         return [
             Here(
                 version_id=version_id,
-                version_name=known.version_name,
-                base_model=known.base_model,
-                published_at=known.published_at,
-                paths=tuple(dict.fromkeys(paths)),
+                version_name=files[0][0].version_name,
+                base_model=files[0][0].base_model,
+                published_at=files[0][0].published_at,
+                paths=tuple(dict.fromkeys(path for _, path in files)),
+                published_as=tuple(
+                    dict.fromkeys(_traits(one) for one, _ in files if one.file_id is not None)
+                ),
             )
-            for version_id, (known, paths) in self.versions.items()
+            for version_id, files in self.versions.items()
         ]
+
+
+def _traits(published: PublishedAs) -> FileWish:
+    return FileWish(
+        type=published.file_type,
+        format=published.format,
+        fp=published.fp,
+        size=published.variant,
+        quant_type=published.quant_type,
+    )
 
 
 def updates(
@@ -153,8 +168,7 @@ def _owned(catalog: Catalog, query: str, report: UpdatesReport) -> dict[int, _Ow
                 report.unmatched += 1
             for one in published.get(row.id, ()):
                 known = owned.setdefault(one.model_id, _Owned(one.model_name))
-                _, paths = known.versions.setdefault(one.version_id, (one, []))
-                paths.append(str(row.file))
+                known.versions.setdefault(one.version_id, []).append((one, str(row.file)))
     return owned
 
 
@@ -223,8 +237,8 @@ class _Asking:
     def _look_for_gone(self, model: Model, owned: _Owned) -> None:
         """Ask for the versions here that the model does not list: it lists none without files."""
         listed = {version.id for version in model.versions}
-        for version_id, (known, _) in owned.versions.items():
-            if version_id in listed or known.version_gone_at is not None or model.mode:
+        for version_id, files in owned.versions.items():
+            if version_id in listed or files[0][0].version_gone_at is not None or model.mode:
                 continue
             try:
                 self._client.version(version_id)

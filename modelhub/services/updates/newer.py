@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from modelhub.civitai.choose import choose_file
+from modelhub.civitai.choose import choose_alike, choose_file
 from modelhub.civitai.schema import moment
 from modelhub.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from modelhub.civitai.reference_values import FileWish
     from modelhub.civitai.schema import Model, ModelFile, Version
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,24 +20,30 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
-    """A version of which files are here."""
+    """A version of which files are here.
+
+    :param published_as: the traits under which these files were published, where that is known.
+    """
 
     version_id: int
     version_name: str
     base_model: str | None
     published_at: datetime | None
     paths: tuple[str, ...]
+    published_as: tuple[FileWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """A version that is newer than what is here.
 
-    :param file: the name of the file that a pull would take; empty where there is none.
+    :param file: the name of the file to take, the most like the one here; empty where there is
+        none.
     :param size: its published size in bytes.
     :param unavailable: why it cannot be downloaded, in words; empty where it can.
     :param instead_of: the newest version here that it follows.
     :param on_disk: files here that are of this version already.
+    :param is_usual: whether it is the file that a pull takes when it is told the version alone.
     """
 
     model_id: int
@@ -53,11 +60,13 @@ class Update:
     unavailable: str
     instead_of: Here
     on_disk: tuple[str, ...] = ()
+    is_usual: bool = True
 
     @property
     def reference(self) -> str:
-        """By which `pull` finds it."""
-        return f"{self.model_id}@{self.version_id}"
+        """By which `pull` finds it, and the file where it would take another."""
+        version = f"{self.model_id}@{self.version_id}"
+        return version if self.is_usual else f"civitai:{version}+{self.file_id}"
 
 
 def newer_versions(
@@ -88,7 +97,7 @@ def newer_versions(
 
 
 def _update(model: Model, version: Version, newest: Here, now: datetime) -> Update:
-    file = _file(model, version)
+    usual, file = _files(model, version, newest)
     return Update(
         model_id=model.id,
         model_name=model.name,
@@ -103,14 +112,19 @@ def _update(model: Model, version: Version, newest: Here, now: datetime) -> Upda
         size=file.size_bytes if file else None,
         unavailable=_unavailable(model, version, file, now),
         instead_of=newest,
+        is_usual=file is usual,
     )
 
 
-def _file(model: Model, version: Version) -> ModelFile | None:
+def _files(
+    model: Model, version: Version, newest: Here
+) -> tuple[ModelFile | None, ModelFile | None]:
+    """The file that a pull takes of a version by itself, and the one most like those here."""
     try:
-        return choose_file(version, model=model).file
+        usual = choose_file(version, model=model).file
+        return usual, choose_alike(version, newest.published_as, model=model).file
     except NotFoundError:
-        return None
+        return None, None
 
 
 def _unavailable(model: Model, version: Version, file: ModelFile | None, now: datetime) -> str:

@@ -99,6 +99,39 @@ def test_a_newer_version_is_told_with_what_a_choice_needs(desk: Desk) -> None:
     assert desk.catalog.known_versions(ANIVERSE) == [ANIVERSE_NEW, ANIVERSE_OLD]
 
 
+def _in_three_precisions(name: str, day: int) -> PublishedVersion:
+    def file(size: str, fp: str) -> PublishedFile:
+        content = f"{name} in {size} {fp}".encode() * 20
+        file_name = f"{name}-{size}-{fp}.safetensors"
+        return PublishedFile(name=file_name, content=content, size=size, fp=fp)
+
+    files = [file("pruned", "fp16"), file("full", "fp32"), file("full", "bf16")]
+    return _version(name, day, files=files)
+
+
+@pytest.mark.parametrize(
+    ("here", "followed_by", "is_usual"),
+    [
+        ("one-full-fp32", "two-full-fp32", False),
+        ("one-full-bf16", "two-full-bf16", False),
+        ("one-pruned-fp16", "two-pruned-fp16", True),
+    ],
+)
+def test_an_update_is_of_the_same_precision_as_what_it_follows(
+    desk: Desk, here: str, followed_by: str, is_usual: bool
+) -> None:
+    model = _publish(desk.hub, here, _in_three_precisions("one", 1), _in_three_precisions("two", 2))
+    new, old = model.versions[1], model.versions[0]
+    (file_id,) = [file.id for file in old.files if file.name == f"{here}.safetensors"]
+    desk.pull(f"civitai:{model.id}@{old.id}+{file_id}")
+    (update,) = desk.updates().updates
+    assert update.file == f"{followed_by}.safetensors"
+    assert (update.reference == f"{model.id}@{new.id}") is is_usual
+    desk.pull(update.reference)
+    (now,) = desk.catalog.find_local_by_version(new.id)
+    assert now.file.name == f"{followed_by}.safetensors"
+
+
 def test_older_versions_are_no_updates_and_each_model_is_asked_about_once(desk: Desk) -> None:
     desk.pull(f"{ANIVERSE}@{ANIVERSE_NEW}", f"{ANIVERSE}@{ANIVERSE_OLD}", str(SAKUSHIMIX))
     report = desk.updates()
