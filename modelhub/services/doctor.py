@@ -93,7 +93,7 @@ def _extras() -> Check:
     ]
     missing = [extra for extra in _EXTRAS if extra not in there]
     text = f"installed: {', '.join(there) or 'none'}"
-    hint = f"pip install 'modelhub[{missing[0]}]' adds {missing[0]}" if missing else ""
+    hint = f"pip install 'modelhub[{','.join(missing)}]' adds the rest" if missing else ""
     return Check("Extras", Verdict.OK, text, hint)
 
 
