@@ -9,6 +9,7 @@ from textual.content import Content
 
 from modelhub.services.convert import FailedConversion
 from modelhub.text import clean, human_count, human_size, plural
+from modelhub.tui.widgets.form import in_forms_words
 
 if TYPE_CHECKING:
     from modelhub.services.convert import KeptWider, PlannedConversion, PlanOutcome
@@ -54,7 +55,7 @@ def _one(outcome: PlanOutcome) -> Iterable[Content]:
         yield Content.styled(f"✗ {clean(outcome.source.name)}", "bold $error")
         yield Content(clean(outcome.error.message))
         if outcome.error.hint:
-            yield _field("hint", outcome.error.hint)
+            yield _field("hint", in_forms_words(outcome.error.hint))
         return
     plan = outcome
     yield Content.styled(clean(plan.source.name), "bold")

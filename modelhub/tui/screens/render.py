@@ -55,8 +55,8 @@ class RenderScreen(Section):
     RenderScreen #told { height: auto; max-height: 5; padding: 0 1; background: $surface; }
     RenderScreen Picture { height: 1fr; padding: 0 1; }
     RenderScreen #words { height: auto; max-height: 4; padding: 0 1; }
-    RenderScreen Gallery { height: 6; background: $surface; }
-    RenderScreen.tall Gallery { height: 13; }
+    RenderScreen Gallery { height: 7; border-top: solid $panel; border-title-color: $primary; }
+    RenderScreen.tall Gallery { height: 14; }
     RenderScreen.tall #words { max-height: 8; }
     RenderScreen.zoomed Form, RenderScreen.zoomed Gallery, RenderScreen.zoomed #words {
         display: none;
