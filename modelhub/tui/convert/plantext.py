@@ -34,7 +34,10 @@ def _together(outcomes: Sequence[PlanOutcome]) -> Iterable[Content]:
     planned = [one for one in whole if one.changes]
     before = sum(one.size_before for one in planned)
     after = sum(map(size_after, planned))
-    yield Content.styled(f"{plural(len(planned), 'file')}: {_sizes(before, after)}", "bold")
+    if planned:
+        yield Content.styled(f"{plural(len(planned), 'file')}: {_sizes(before, after)}", "bold")
+    if len(planned) < len(whole):
+        yield Content(f"{plural(len(whole) - len(planned), 'file')} as asked already")
     refused = len(outcomes) - len(whole)
     if refused:
         yield Content.styled(f"{plural(refused, 'file')} refused", "bold $error")
