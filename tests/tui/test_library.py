@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from textual.events import Key
+from textual.widgets import Input
 
 from modelhub.services.jobs import JobKind
 from modelhub.tui.library.detailspane import DetailsPane
@@ -17,6 +18,7 @@ from modelhub.tui.library.facetpane import FacetPane
 from modelhub.tui.library.filterbar import FilterBar
 from modelhub.tui.library.noteeditor import NoteEditor
 from modelhub.tui.library.table import FileTable
+from modelhub.tui.screens.library import LibraryScreen
 from tests.tui.desk import LARGE, Desk, Sitting
 from tests.tui.stock import DREAM, INK, ODD, OLD_MIX, fill, opened, put, real_file, told
 
@@ -118,6 +120,27 @@ print("held", flush=True)
 sys.stdin.read()
 connection.rollback()
 """
+
+
+@pytest.mark.anyio
+async def test_rows_that_come_late_are_not_taken_for_those_of_another_filter(desk: Desk) -> None:
+    fill(desk)
+    async with desk.open("library") as sitting:
+        await sitting.sees("dream", "old_mix.ckpt")
+        screen = sitting.app.screen
+        assert isinstance(screen, LibraryScreen)
+        for query, name in (("name:ink", "ink"), ("name:old", "old_mix"), ("name:dream", "dream")):
+            with screen.filter.input.prevent(Input.Changed):
+                screen.filter.input.value = query
+            screen.reload(keep_place=False)
+            # Again and again, so that it ends after the filter's own question.
+            screen.on_file_table_wanted(FileTable.Wanted([0] * 40))
+            await sitting.until(lambda: screen.table.window.total == 1)
+            await sitting.until(lambda: not any(one.is_running for one in sitting.app.workers))
+            await sitting.pilot.pause()
+            row = screen.table.current
+            assert row is not None
+            assert name in row.path
 
 
 @pytest.mark.anyio
