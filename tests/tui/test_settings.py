@@ -75,7 +75,7 @@ async def test_a_folder_becomes_a_root_and_is_taken_out_again(desk: Desk) -> Non
         sitting.one(PromptLine).query_one(Input).value = str(desk.root)
         await sitting.press("enter")
         await told(sitting, "is a root now")
-        await sitting.sees("models", "watched", "indexed")
+        await sitting.sees("models", "no daemon", "indexed")
         await sitting.press("x")
         await sitting.write("y")
         await sitting.press("enter")
@@ -94,7 +94,7 @@ def test_a_root_says_how_it_is_watched_and_what_changed_last(desk: Desk) -> None
     with opened(desk) as catalog:
         row = add_root(catalog, desk.root, layout=None, watched=True)
     none = Shown(row, files=3, there=True)
-    assert (none.state, none.daemon) == ("not watched now", False)
+    assert (none.state, none.daemon) == ("no daemon", False)
     assert "`modelhub daemon` runs, which it does not now" in none.explained
 
     standing.note(Watching(desk.root, True, "by the system's notifications"))

@@ -54,7 +54,7 @@ class Shown:
         if not self.row.watched:
             return "not watched"
         if self.watch is None:
-            return "not watched now"
+            return "not yet" if self.daemon else "no daemon"
         return "watched" if self.watch.native else "polled"
 
     @property
@@ -148,7 +148,7 @@ class RootsPane(Vertical):
 
     def _line(self, one: Shown) -> Content:
         row = one.row
-        width = max(20, self.size.width - 50)
+        width = max(20, self.size.width - 54)
         path = pad(shorten(clean(row.folder), width, middle=True), width)
         scanned = f"indexed {ago(row.scanned_at)} ago" if row.scanned_at else "not indexed yet"
         return Content.assemble(
