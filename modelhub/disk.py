@@ -130,7 +130,8 @@ def reserve(handle: int, size: int, between: Callable[[], None] = lambda: None) 
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
-    """Rename, or fail when `target` exists: by the kernel where it can, else by a hard link.
+    """Rename a file or folder, or fail when `target` exists: by the kernel where it can, else by a
+    hard link.
 
     :raises FileExistsError: the name is taken.
     """
@@ -166,6 +167,12 @@ def move_without_replacing(source: Path, target: Path) -> None:
 
 
 def _rename_by_link(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        # A folder has no second link, and a rename replaces none that holds anything.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        source.rename(target)
+        return
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:

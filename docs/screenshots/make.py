@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +28,75 @@ _CLIP_NUMBERS = re.compile(r"terminal-\d+")
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: which screen, what is pressed there, how large, in which colours."""
+    """A picture: which screen, what is done and then pressed there, how large, in which colours."""
 
     name: str
     section: str
     keys: Sequence[str] = ()
     size: tuple[int, int] = (130, 36)
     theme: str = "modelhub-dark"
+    before: Callable[[Any, Any], Awaitable[None]] | None = None
+
+
+async def ask_for_jobs(app: Any, pilot: Any) -> None:
+    """One that ends well, and one that fails and says what to do."""
+    from modelhub.services.jobs import JobKind, JobRequest
+
+    asked = (
+        (JobKind.VERIFY, {"query": "type:checkpoint"}, "verify 2 files"),
+        (JobKind.DOWNLOAD, {"reference": "910005"}, "910005"),
+    )
+    for kind, arguments, title in asked:
+        request = JobRequest(kind=kind, arguments=arguments, title=title)
+        await asyncio.to_thread(app.session.jobs.enqueue, request)
+    await _ended(app, pilot)
+
+
+async def plan_a_conversion(app: Any, pilot: Any) -> None:
+    """Half the precision of a checkpoint, and what that saves."""
+    from modelhub.tui.screens.convert import ConvertScreen
+
+    await app.open_convert(_files(app, "type:checkpoint fp:fp32"))
+    screen = app.screen
+    assert isinstance(screen, ConvertScreen)
+    screen.form.go_to("dtype")
+    await pilot.press("l", "l")
+    while not screen.outcomes:
+        await pilot.pause(0.1)
+
+
+async def compare_precisions(app: Any, pilot: Any) -> None:
+    """A real comparison, of few steps."""
+    from modelhub.tui.screens.render import RenderScreen
+
+    await app.open_render(_files(app, "aniverse")[:1])
+    screen = app.screen
+    assert isinstance(screen, RenderScreen)
+    screen.form.fill({"prompt": "a garden by the sea", "steps": "8", "size": "128x128"})
+    screen.form.fill({"seed": "5", "axis": "dtype", "axis_values": "fp32,fp16,bf16"})
+    await pilot.press("r")
+    await _ended(app, pilot)
+
+
+def _files(app: Any, query: str) -> list[Path]:
+    found = [row.file for row in app.session.catalog.list_files(query)]
+    assert found, query
+    return found
+
+
+async def _ended(app: Any, pilot: Any) -> None:
+    """Wait until there are jobs, and all have ended."""
+    while not app.board.jobs or not all(job.state.ended for job in app.board.jobs.values()):
+        await pilot.pause(0.1)
 
 
 SHOTS = (
     Shot("library", "library", ("down",), (150, 36)),
     Shot("library-light", "library", ("slash", *"type:lora"), (80, 24), "modelhub-light"),
     Shot("browse", "browse", ("wait", "enter", "wait")),
-    Shot("jobs", "jobs"),
-    Shot("convert", "convert"),
-    Shot("render", "render"),
+    Shot("jobs", "jobs", before=ask_for_jobs),
+    Shot("convert", "convert", before=plan_a_conversion),
+    Shot("render", "render", before=compare_precisions),
     Shot("settings", "settings", ("down", "down"), (100, 28)),
     Shot("help", "library", ("question_mark",), (100, 36)),
 )
@@ -64,6 +117,7 @@ def prepare(hub: DemoHub, home: Path) -> None:
     }
     for arguments in (
         ("pull", *PULLED),
+        ("pull", "--fp", "fp32", "78056"),
         ("tag", "--query", "type:lora", "favourite"),
         ("rate", "--query", "type:checkpoint", "4"),
         ("note", "ink-wash-lines", "weight 0.8, with the clear VAE"),
@@ -84,8 +138,8 @@ async def shoot(shot: Shot) -> str:
     try:
         async with app.run_test(size=shot.size) as pilot:
             await _settled(app, pilot)
-            if shot.section == "jobs":
-                await asyncio.to_thread(_ask_for_jobs, session)
+            if shot.before is not None:
+                await shot.before(app, pilot)
                 await _settled(app, pilot)
             for key in shot.keys:
                 if key == "wait":
@@ -96,18 +150,6 @@ async def shoot(shot: Shot) -> str:
             return app.export_screenshot(title="modelhub")
     finally:
         session.close()
-
-
-def _ask_for_jobs(session: Any) -> None:
-    """One that ends well, and one that fails and says what to do."""
-    from modelhub.services.jobs import JobKind, JobRequest
-
-    asked = (
-        (JobKind.VERIFY, {"query": "type:checkpoint"}, "verify 2 files"),
-        (JobKind.DOWNLOAD, {"reference": "910005"}, "910005"),
-    )
-    for kind, arguments, title in asked:
-        session.jobs.enqueue(JobRequest(kind=kind, arguments=arguments, title=title))
 
 
 async def _settled(app: Any, pilot: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,9 @@ _LOG_PAGES = 4_000
 again while a library is indexed, and so reach the file once for several transactions."""
 _MAPPED = 64 << 20
 """Bytes of the file that are read by mapping, without a copy."""
+_holding = threading.RLock()
+_held: Counter[tuple[int, int]] = Counter()
+"""How often each file is open in this process, by device and inode."""
 
 
 def shown_path(path: Path) -> str:
@@ -43,19 +48,43 @@ def _wal_is_empty(path: Path) -> bool:
         return True
 
 
+def hold(path: Path) -> Callable[[], None]:
+    """Look at the file as :func:`check_header` does, and have this process keep from looking again
+    while it is open here; what is returned says that it was closed.
+
+    A system that goes by POSIX takes all of a process's locks on a file away when that closes any
+    descriptor of the file. Another process that then ends its work would take itself for the last
+    one, and delete the log from under the connections that are still open.
+
+    :raises CatalogCorrupt, CatalogError: as :func:`check_header`.
+    """
+    with _holding:
+        check_header(path)
+        held = _identity(path)
+        _held[held] += 1
+    released = False
+
+    def release() -> None:
+        nonlocal released
+        with _holding:
+            if not released:
+                _held[held] -= 1
+            released = True
+
+    return release
+
+
 def check_header(path: Path) -> None:
-    """Look at the first bytes, and at the length.
+    """Look at the first bytes, and at the length; at nothing of a file that is open here.
 
     :raises CatalogCorrupt: it is empty, no SQLite database, another program's, or cut short.
     :raises CatalogError: it cannot be read at all.
     """
     shown = shown_path(path)
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER)
-            length = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise CatalogError(f"the catalog {shown} cannot be read: {error.strerror}") from error
+    with _holding:
+        if _held[_identity(path)]:
+            return
+        header, length = _read_header(path)
     if not header:
         raise CatalogCorrupt(f"the catalog {shown} is an empty file")
     if len(header) < _HEADER or not header.startswith(_MAGIC):
@@ -74,6 +103,26 @@ def check_header(path: Path) -> None:
         raise CatalogCorrupt(
             f"the catalog {shown} is cut short: {length:,} of {expected:,} bytes are there"
         )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return about.st_dev, about.st_ino
+
+
+def _read_header(path: Path) -> tuple[bytes, int]:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> CatalogError:
+    return CatalogError(f"the catalog {shown_path(path)} cannot be read: {error.strerror}")
 
 
 def can_be_written(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +94,15 @@ class Store:
         self.patience = patience
         self.backend = engine.dialect.name
         self.full_text = fulltext_of(self.backend)
+        self.on_close: Callable[[], None] | None = None
+        """Called once all connections are closed."""
         self._local = threading.local()
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        if self.on_close is not None:
+            self.on_close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -185,8 +189,13 @@ def _open_sqlite(config: Config, url: URL, *, create: bool) -> Store:
         from modelhub.catalog import upgrading
 
         upgrading.create_sqlite(path, patience)
-    sqlitefile.check_header(path)
-    store = sqlite_store(path, patience, read_only=not sqlitefile.can_be_written(path))
+    release = sqlitefile.hold(path)
+    try:
+        store = sqlite_store(path, patience, read_only=not sqlitefile.can_be_written(path))
+    except BaseException:
+        release()
+        raise
+    store.on_close = release
     try:
         _bring_up_to_date(store, config, create=False)
     except BaseException:

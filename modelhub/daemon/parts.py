@@ -159,7 +159,12 @@ class Parts:
             "cpu_seconds": time.process_time(),
             "jobs": {state.value: number for state, number in counts.items()},
             "at_work": self._running.by_kind(),
+            "watch": self._watcher.standing.plain(),
         }
+
+    def preview(self, job_id: object) -> bytes:
+        """The picture of a render that runs here as far as it is: a small PNG, or nothing."""
+        return self._performer.previews.get(str(job_id), b"")
 
     def figures(self) -> str:
         """Its figures, as Prometheus reads them."""

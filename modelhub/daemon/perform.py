@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from modelhub.daemon.retrying import may_pass, pause_before
 from modelhub.daemon.running import Reason, Running
 from modelhub.errors import ModelhubError
+from modelhub.progress import Event, Stepped
 from modelhub.services.jobs.model import Job, JobProgress
 from modelhub.services.jobs.progress import ProgressFold
 from modelhub.services.jobs.store.working import Begun, JobWork
@@ -44,6 +46,8 @@ class Performer:
         self._told, self._ended = told, ended
         self.runs: Counter[str] = Counter()
         """How many were brought to an end, by kind."""
+        self.previews: dict[str, bytes] = {}
+        """Of each picture that is being made, what there is of it: a small PNG, by its job."""
 
     def perform(self, job_id: str, generation: int) -> None:
         """Do a run, if it is its turn still. What goes wrong is kept with the job.
@@ -63,6 +67,7 @@ class Performer:
             _log.info("job begins", extra={"job": job_id, "kind": job.kind, "title": job.title})
             self._do(begun, cancel)
         finally:
+            self.previews.pop(job_id, None)
             self._running.end(job_id)
             if not self._running.ids():
                 self._means.rest()
@@ -70,21 +75,24 @@ class Performer:
             self._told(job.kind)
             self._ended(job_id)
 
-    def _do(self, begun: Begun, cancel: object) -> None:
-        from threading import Event
-
+    def _do(self, begun: Begun, cancel: threading.Event) -> None:
         from modelhub.services.jobs.work import do_job
 
-        assert isinstance(cancel, Event)
         job = begun.job
         fold = ProgressFold(lambda progress, log: self._keep_progress(begun, progress, log))
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Stepped) and event.preview:
+                self.previews[job.id] = event.preview
+            fold(event)
+
         try:
             result = do_job(
                 job.kind,
                 job.arguments,
                 config=self._means.config,
                 key=self._means.key(),
-                listener=fold,
+                listener=listen,
                 cancel=cancel,
                 pool=self._means.pool(job.kind),
                 shared=self._means.shared,

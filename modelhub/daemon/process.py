@@ -8,6 +8,7 @@ parked, and the next daemon goes on with them; what a kill cuts off, it goes on 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -111,10 +112,14 @@ class Daemon:
             parts.dispatcher.ring()
             return {"awake": True}
 
+        def preview(question: Mapping[str, Any]) -> dict[str, Any]:
+            return {"png": base64.b64encode(parts.preview(question.get("job"))).decode()}
+
         return {
             "ping": lambda _: {"pid": os.getpid(), "version": __version__},
             "wake": wake,
             "status": lambda _: parts.status(),
+            "preview": preview,
             "metrics": lambda _: {"text": parts.figures()},
             "stop": stop,
             "reload": reload,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelhub.errors import ModelhubError, RootMissing
+from modelhub.services.watch.standing import Standing
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
@@ -30,6 +31,8 @@ class Watcher:
 
     def __init__(self, config: Callable[[], Config]) -> None:
         self._config = config
+        self.standing = Standing()
+        """How each root stands."""
         self._stopped = threading.Event()
         self._again = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -77,6 +80,7 @@ class Watcher:
 
         config = self._config()
         cancel = threading.Event()
+        self.standing.begin()
         with open_catalog(config) as catalog:
             supervisor = threading.Thread(
                 target=self._supervise, args=(catalog, cancel), name="watched roots", daemon=True
@@ -87,13 +91,17 @@ class Watcher:
                     (),
                     config=config,
                     catalog=catalog,
-                    notify=_note,
+                    notify=self._note,
                     cancel=cancel,
                     pause=_TOGETHER,
                 )
             finally:
                 cancel.set()
                 supervisor.join()
+
+    def _note(self, told: Told) -> None:
+        self.standing.note(told)
+        _log_told(told)
 
     def _supervise(self, catalog: Catalog, cancel: threading.Event) -> None:
         """End the watch when it is to be begun anew, or ended."""
@@ -112,12 +120,14 @@ class Watcher:
             before = roots
 
 
-def _note(told: Told) -> None:
-    from modelhub.services.watch import Remark, Watching
+def _log_told(told: Told) -> None:
+    from modelhub.services.watch import Lost, Remark, Watching
 
     if isinstance(told, Watching):
         about = {"root": str(told.root), "native": told.native, "why": told.reason}
         _log.info("watching", extra=about)
+    elif isinstance(told, Lost):
+        _log.warning("a root is not there any more", extra={"root": str(told.root)})
     elif isinstance(told, Remark):
         _log.log(logging.WARNING if told.warning else logging.INFO, told.text)
     else:

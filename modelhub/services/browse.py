@@ -15,8 +15,9 @@ import msgspec
 from modelhub.catalog import FileState
 from modelhub.civitai.choose import choose_file
 from modelhub.civitai.client import CivitaiClient
-from modelhub.civitai.reference_values import FileWish
-from modelhub.errors import Cancelled, ModelhubError
+from modelhub.civitai.links import host_of
+from modelhub.civitai.references import FileWish, HashRef, ModelRef, VersionRef, parse_reference
+from modelhub.errors import Cancelled, ModelhubError, UnknownModel, UsageError
 from modelhub.placement.preview_fetch import fetch_preview
 from modelhub.services.jobs.model import Job, JobKind, JobRequest
 from modelhub.services.jobs.plain import to_plain
@@ -106,17 +107,38 @@ class Browsing:
         """
         with self._asking():
             try:
+                named = self._named() if not self._given else None
                 for page in self._onward():
                     self._given += 1
                     metadata = page.value.metadata
                     self.more = bool(metadata.next_cursor or metadata.next_page)
-                    if page.value.items:
-                        return [self.described(model) for model in page.value.items]
+                    items = [one for one in page.value.items if not named or one.id != named.id]
+                    if named or items:
+                        return [
+                            self.described(one) for one in (*([named] if named else []), *items)
+                        ]
             except ModelhubError:
                 self._pages = None
                 raise
         self.more = False
         return []
+
+    def _named(self) -> Model | None:
+        """The model that the words name by its id, link, AIR or hash, if they do."""
+        words = self._filters.query or ""
+        try:
+            reference = parse_reference(words, hosts=[host_of(self._config.civitai.url)])
+            match reference:
+                case ModelRef(model_id=number):
+                    return self._client.model(number).value
+                case VersionRef(version_id=number):
+                    found = self._client.version(number)
+                case HashRef(value=value):
+                    found = self._client.version_by_hash(value)
+            number = found.value.model_id or 0
+            return self._client.model(number).value if number else None
+        except (UsageError, UnknownModel):
+            return None
 
     def _onward(self) -> Iterator[Answer[Page[Model]]]:
         """The pages that were not given yet: an error ended the listing of the client."""

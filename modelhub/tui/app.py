@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
+from modelhub.tui.keysinturn import KeysInTurn
 from modelhub.tui.sections import FIRST, SECTIONS, new_section
 from modelhub.tui.themes import DARK, THEMES
 from modelhub.tui.widgets.topbar import TopBar
@@ -47,7 +48,7 @@ class Opening(Screen[None]):
         yield TopBar(self._section)
 
 
-class ModelhubApp(App[None]):
+class ModelhubApp(KeysInTurn):
     """`modelhub tui`.
 
     :param session: settings, catalog, jobs and memory of this run.
@@ -76,6 +77,8 @@ class ModelhubApp(App[None]):
         self.session = session
         self.library_text = ""
         """How large the library is, as the bar at the top says it."""
+        self.unwritten = 0
+        """Changes of the user that wait for a catalog which another process holds."""
         self._at_work: set[str] = set()
         """Ids of the jobs whose end is still to be told."""
         self._warned = False
@@ -251,14 +254,23 @@ class ModelhubApp(App[None]):
 
     def action_leave(self) -> None:
         """Leave; where jobs would stop with this process, the second time only."""
-        number = self.session.working_here(self._at_work)
-        if number and not self._warned:
+        lost = self._lost_by_leaving()
+        if lost and not self._warned:
             self._warned = True
-            what = "1 job runs" if number == 1 else f"{number} jobs run"
-            text = f"{what} in this window and would stop; again to leave all the same"
-            self.notify(f"{text}. A later start goes on where they were.", severity="warning")
+            self.notify(lost, severity="warning")
         else:
             self.exit()
+
+    def _lost_by_leaving(self) -> str:
+        number = self.session.working_here(self._at_work)
+        if self.unwritten:
+            what = "a change waits" if self.unwritten == 1 else f"{self.unwritten} changes wait"
+            return f"{what} for the catalog and would be lost; again to leave all the same"
+        if not number:
+            return ""
+        what = "1 job runs" if number == 1 else f"{number} jobs run"
+        text = f"{what} in this window and would stop; again to leave all the same"
+        return f"{text}. A later start goes on where they were."
 
     def on_unmount(self) -> None:
         """Follow no longer."""

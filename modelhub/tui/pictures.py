@@ -40,6 +40,8 @@ class Way(StrEnum):
 
 def way_of(environ: Mapping[str, str]) -> Way:
     """What the terminal of this environment is known to show."""
+    if environ.get("TEXTUAL_DRIVER"):
+        return Way.BLOCKS  # a browser: what else is said is of the terminal that serves it
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if environ.get("TMUX") or term.startswith(("screen", "tmux")):
         return Way.BLOCKS

@@ -21,6 +21,7 @@ from modelhub.errors import MissingExtra, ModelhubError
 
 HOST = "127.0.0.1"
 _ASIDE = 303
+_PAGES = Path(__file__).with_name("webpage")
 
 
 def bound_socket(port: int) -> socket.socket:
@@ -85,6 +86,7 @@ def serve(config_path: Path | None, port: int, tell: Callable[[str], None]) -> N
         port=port,
         title="modelhub",
         public_url=f"http://{HOST}:{port}",
+        templates_path=_PAGES,
     )
     with listening:
         web.run_app(server._make_app(), sock=listening, print=None, access_log=None)
@@ -108,7 +110,7 @@ def _guard(web: Any, token: str, port: int) -> Any:
             raise web.HTTPForbidden(text="Open the address that `modelhub tui --web` printed.")
         answer = await handler(request)
         if not answer.prepared:
-            # The page of textual-serve names a font of a server elsewhere: nothing leaves here.
+            # Whatever a name or a description on the screen holds: nothing leaves here.
             answer.headers["Content-Security-Policy"] = (
                 f"default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws://{HOST}:{port}"
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,27 @@ with opened(sys.argv[1], 60.0) as catalog:
     with open_catalog(config) as catalog:
         assert catalog.count() == 80
         assert catalog.check(thorough=True).ok
+
+
+def test_another_process_that_ends_leaves_the_log_to_those_who_have_it_open(
+    sqlite_config: Config,
+) -> None:
+    put_one = """
+with opened(sys.argv[1]) as catalog:
+    put(catalog, sys.argv[2])
+"""
+    url = sqlite_config.catalog.database_url
+    with open_catalog(sqlite_config) as catalog:
+        with open_catalog(sqlite_config) as again:  # as a job does, in the same process
+            assert again.count() == 0
+        for name in ("one.pt", "two.pt"):
+            assert start(put_one, url, name).communicate(timeout=60)[0] == ""
+            catalog.record_local_file(local(f"our {name}"), blob=blob(name))
+        assert Path(url.removeprefix("sqlite:///") + "-wal").exists()
+        assert catalog.count() == 4
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as stranger:
+            assert stranger.execute("SELECT count(*) FROM local_files").fetchone() == (4,)
+        stranger.close()
 
 
 def test_threads_share_a_catalog(catalog: Catalog) -> None:

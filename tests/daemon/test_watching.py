@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelhub.catalog import open_catalog
 from modelhub.services.jobs import JobState
+from modelhub.services.watch.standing import asked
 
 from .conftest import Library, wait_for
 
@@ -28,6 +29,12 @@ def test_a_daemon_keeps_the_catalog_in_step_and_tells_of_jobs(library: Library) 
     with open_catalog(library.config) as catalog:
         wait_for(lambda: catalog.count("dropped") == 1, "the file is in the catalog")
         wait_for(lambda: catalog.count("state:hashed") == 1, "the file is hashed")
+
+    def change() -> str:
+        roots = asked(library.contact) or ()
+        return next((one.change for one in roots if one.native and one.there), "")
+
+    wait_for(lambda: change() == "dropped.safetensors hashed", "what was seen is told")
 
     reference, _ = library.publish("told.safetensors", b"told" * 1000)
     job = library.pull(reference)

@@ -108,9 +108,14 @@ class Sitting:
 @pytest.fixture
 def desk(hub: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A library without files."""
+    return desk_in(tmp_path, hub, monkeypatch)
+
+
+def desk_in(folder: Path, hub: DemoHub, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A library without files in a folder of its own, which the environment names."""
     own = {
-        "MODELHUB_HOME": str(tmp_path / "home"),
-        "MODELHUB_LIBRARY_ROOT": str(tmp_path / "models"),
+        "MODELHUB_HOME": str(folder / "home"),
+        "MODELHUB_LIBRARY_ROOT": str(folder / "models"),
         "MODELHUB_CIVITAI_URL": hub.url,
         "MODELHUB_CIVITAI_REQUESTS_PER_SECOND": "100",
         "MODELHUB_CIVITAI_RETRIES": "0",
@@ -119,10 +124,10 @@ def desk(hub: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         "MODELHUB_DOWNLOAD_CONNECTIONS": "1",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
-    (tmp_path / "models").mkdir()
+    (folder / "models").mkdir()
     for name in [*os.environ]:
         if name.startswith(("MODELHUB_", "CIVITAI_")):
             monkeypatch.delenv(name)
     for name, value in own.items():
         monkeypatch.setenv(name, value)
-    return Desk(hub, tmp_path, dict(os.environ))
+    return Desk(hub, folder, dict(os.environ))

@@ -74,6 +74,11 @@ async def test_words_and_filters_narrow_the_search(desk: Desk) -> None:
         await sitting.sees("SakushiMix")
         await search(sitting, "ink wash lines")
         await sitting.until(lambda: screen(sitting).rows.keys == ["910001"])
+        for named in ("78056", "https://civitai.com/models/78056/sakushimix", "78056@133274"):
+            await search(sitting, "zzzz")
+            await sitting.until(lambda: screen(sitting).rows.keys == [])
+            await search(sitting, named)
+            await sitting.until(lambda: screen(sitting).rows.keys == ["78056"])
         await search(sitting, "zzzz nothing has this name")
         await sitting.sees("nothing found")
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
+from textual.events import Key
+from textual.widgets import Input
 
 from modelhub.services.jobs import JobKind
 from modelhub.tui.library.detailspane import DetailsPane
@@ -12,6 +18,7 @@ from modelhub.tui.library.facetpane import FacetPane
 from modelhub.tui.library.filterbar import FilterBar
 from modelhub.tui.library.noteeditor import NoteEditor
 from modelhub.tui.library.table import FileTable
+from modelhub.tui.screens.library import LibraryScreen
 from tests.tui.desk import LARGE, Desk, Sitting
 from tests.tui.stock import DREAM, INK, ODD, OLD_MIX, fill, opened, put, real_file, told
 
@@ -38,6 +45,102 @@ async def test_typing_a_filter_narrows_the_list(desk: Desk) -> None:
         assert "old_mix" not in sitting.text()
         await sitting.press("enter", "ctrl+l")
         await sitting.sees("old_mix")
+
+
+@pytest.mark.anyio
+async def test_keys_that_come_at_once_go_where_the_first_of_them_leads(desk: Desk) -> None:
+    fill(desk)
+    async with desk.open("library") as sitting:
+        await sitting.sees("dream", "old_mix.ckpt", "ink", "5 ")
+        burst(sitting, *"/ink")
+        await sitting.sees("/ ink", "1 of 5")
+        burst(sitting, "enter", *"ttinted", "enter", "ctrl+l", *"j/drea")
+        await sitting.sees("/ drea", "1 of 5", "dream")
+        await told(sitting, "1 content tagged")
+        with opened(desk) as catalog:
+            assert [row.path for row in catalog.list_files("tag:tinted")]
+        assert sitting.jobs() == []
+
+
+def burst(sitting: Sitting, *keys: str) -> None:
+    """Type without waiting for what comes of it."""
+    for key in keys:
+        name = {"/": "slash"}.get(key, key)
+        sitting.app.post_message(Key(name, key if len(key) == 1 else None))
+
+
+@pytest.mark.anyio
+async def test_what_is_written_while_another_process_holds_the_catalog_is_not_lost(
+    desk: Desk,
+) -> None:
+    fill(desk)
+    desk.environ["MODELHUB_CATALOG_BUSY_TIMEOUT"] = "0.1"
+    async with desk.open("library") as sitting:
+        await filtered(sitting, "name:ink", 1)
+        with held(desk):
+            await sitting.press("t")
+            await sitting.write("patient")
+            await sitting.press("enter")
+            await told(sitting, "is locked by another process", "Your change is kept")
+            await filtered(sitting, "dream", 1)  # the rest goes on
+            await sitting.press("q")
+            await told(sitting, "a change waits for the catalog and would be lost")
+            assert sitting.app.is_running
+            with opened(desk) as catalog:
+                assert catalog.count("tag:patient") == 0
+        await told(sitting, "1 content tagged")
+        with opened(desk) as catalog:
+            assert catalog.count("tag:patient") == 1
+        await sitting.until(lambda: sitting.app.unwritten == 0)
+
+
+@contextlib.contextmanager
+def held(desk: Desk) -> Iterator[None]:
+    """Another process that writes to the catalog, and does not come to an end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, desk.folder / "home" / "data" / "catalog.db"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            other.stdin.close()
+    assert other.returncode == 0
+
+
+_HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("begin immediate")
+print("held", flush=True)
+sys.stdin.read()
+connection.rollback()
+"""
+
+
+@pytest.mark.anyio
+async def test_rows_that_come_late_are_not_taken_for_those_of_another_filter(desk: Desk) -> None:
+    fill(desk)
+    async with desk.open("library") as sitting:
+        await sitting.sees("dream", "old_mix.ckpt")
+        screen = sitting.app.screen
+        assert isinstance(screen, LibraryScreen)
+        for query, name in (("name:ink", "ink"), ("name:old", "old_mix"), ("name:dream", "dream")):
+            with screen.filter.input.prevent(Input.Changed):
+                screen.filter.input.value = query
+            screen.reload(keep_place=False)
+            # Again and again, so that it ends after the filter's own question.
+            screen.on_file_table_wanted(FileTable.Wanted([0] * 40))
+            await sitting.until(lambda: screen.table.window.total == 1)
+            await sitting.until(lambda: not any(one.is_running for one in sitting.app.workers))
+            await sitting.pilot.pause()
+            row = screen.table.current
+            assert row is not None
+            assert name in row.path
 
 
 @pytest.mark.anyio

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +14,12 @@ from modelhub.errors import UsageError
 from modelhub.services.jobs import Job, JobKind, JobState
 from modelhub.tui.render.gallerylist import Gallery
 from modelhub.tui.render.wish import FIELDS, USUAL, wish_of
+from modelhub.tui.screens.jobs import JobDetails
 from modelhub.tui.screens.render import RenderScreen
 from modelhub.tui.widgets.filepicker import FilePicker
 from modelhub.tui.widgets.form import Field, Form
 from modelhub.tui.widgets.picture import Picture
-from tests.tui.desk import LARGE, Desk, Sitting
+from tests.tui.desk import LARGE, PATIENCE, Desk, Sitting
 from tests.tui.stock import told
 from tests.tui.tinyshelf import stock
 
@@ -113,6 +118,39 @@ async def _previous(sitting: Sitting, form: Form, gallery: Gallery) -> None:
     await sitting.press("enter")
     await sitting.until(lambda: str(one.row.id) not in gallery.keys)
     assert not one.path.exists()
+
+
+async def test_a_picture_that_the_daemon_makes_is_shown_as_it_comes(desk: Desk) -> None:
+    files = stock(desk)
+    with daemon(desk):
+        async with desk.open("jobs", LARGE) as sitting:
+            await sitting.sees("done by the daemon")
+            await sitting.app.open_render([files["model"]])
+            form = sitting.one(Form)
+            form.fill({"steps": "150", "size": "64x64", "sampler": "Euler", "seed": "5"})
+            await sitting.press("r")
+            picture = sitting.one(Picture)
+            await sitting.until(lambda: isinstance(picture._source, bytes))
+            await sitting.press("3")
+            shown = sitting.one(JobDetails).query_one(Picture)
+            await sitting.until(lambda: shown.display and isinstance(shown._source, bytes))
+            await sitting.press("x")
+            await sitting.job(JobState.CANCELLED, JobState.DONE)
+            await sitting.until(lambda: not shown.display)
+
+
+@contextlib.contextmanager
+def daemon(desk: Desk) -> Iterator[None]:
+    """`modelhub daemon`, ended with the block."""
+    environ = {**desk.environ, "MODELHUB_DAEMON_WATCH": "false"}
+    command = [sys.executable, "-m", "modelhub", "daemon", "run", "--quiet"]
+    with subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+    assert process.returncode == 0
 
 
 async def test_what_cannot_be_rendered_is_told_with_the_reason(desk: Desk) -> None:

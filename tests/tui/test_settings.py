@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from modelhub.config.load import file_in_effect
+from modelhub.services.index import Happened, Happening, add_root
 from modelhub.services.jobs import JobKind
+from modelhub.services.jobs.plain import from_plain
+from modelhub.services.watch import Lost, Watching
+from modelhub.services.watch.standing import RootWatch, Standing
 from modelhub.tui.screens.guide import GuideScreen
+from modelhub.tui.settings.rootspane import Shown
 from modelhub.tui.settings.settingspane import SettingsPane
 from tests.tui.desk import Desk, Sitting
 from tests.tui.stock import opened, told
@@ -69,13 +75,41 @@ async def test_a_folder_becomes_a_root_and_is_taken_out_again(desk: Desk) -> Non
         sitting.one(PromptLine).query_one(Input).value = str(desk.root)
         await sitting.press("enter")
         await told(sitting, "is a root now")
-        await sitting.sees("models", "watched", "indexed")
+        await sitting.sees("models", "no daemon", "indexed")
         await sitting.press("x")
         await sitting.write("y")
         await sitting.press("enter")
         await told(sitting, "nothing left the disk")
         with opened(desk) as catalog:
             assert catalog.roots() == []
+
+
+def test_a_root_says_how_it_is_watched_and_what_changed_last(desk: Desk) -> None:
+    standing = Standing(clock=lambda: time.time() - 120)
+
+    def shown(there: bool = True) -> Shown:
+        [watch] = from_plain(standing.plain(), list[RootWatch], "the roots")
+        return Shown(row, files=3, there=there, watch=watch, daemon=True)
+
+    with opened(desk) as catalog:
+        row = add_root(catalog, desk.root, layout=None, watched=True)
+    none = Shown(row, files=3, there=True)
+    assert (none.state, none.daemon) == ("no daemon", False)
+    assert "`modelhub daemon` runs, which it does not now" in none.explained
+
+    standing.note(Watching(desk.root, True, "by the system's notifications"))
+    assert shown().state == "watched"
+    assert "No change was seen yet" in shown().explained
+    standing.note(Happening(Happened.INDEXED, desk.root / "loras" / "ink.safetensors"))
+    assert "Last change 2 m ago: loras/ink.safetensors indexed." in shown().explained
+    full = "all inotify watches are in use (raise fs.inotify.max_user_watches)"
+    standing.note(Watching(desk.root, False, full))
+    assert shown().state == "polled"
+    assert full in shown().explained
+    standing.note(Lost(desk.root))
+    assert shown(there=False).state == "⚠ unreachable"
+    standing.begin()
+    assert standing.plain() == []
 
 
 @pytest.mark.anyio

@@ -9,6 +9,7 @@ import click
 
 from modelhub.cli.context import App, pass_app
 from modelhub.cli.output import json_option, print_fields, print_json
+from modelhub.text import clean
 
 if TYPE_CHECKING:
     from modelhub.daemon.process import Daemon
@@ -85,8 +86,14 @@ def _print_status(found: dict[str, Any]) -> None:
             ("Version", found["version"]),
             ("Since", f"{started:%Y-%m-%d %H:%M}"),
             ("Jobs", jobs or "none"),
+            *(_watch_field(root) for root in found.get("watch", ())),
         ]
     )
+
+
+def _watch_field(root: dict[str, Any]) -> tuple[str, str]:
+    way = ("Watches" if root["native"] else "Polls") if root["there"] else "Misses"
+    return way, clean(f"{root['root']} ({root['why']})")
 
 
 @command.command()

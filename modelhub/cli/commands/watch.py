@@ -52,11 +52,13 @@ def command(app: App, roots: tuple[Path, ...], no_hash: bool) -> None:
 
 
 def _show(app: App, told: Told) -> None:
-    from modelhub.services.watch import Remark, Watching
+    from modelhub.services.watch import Lost, Remark, Watching
 
     if isinstance(told, Watching):
         way = "watching" if told.native else "polling"
         _line(app, way, f"{told.root} ({told.reason})")
+    elif isinstance(told, Lost):
+        app.warn(f"{told.root} is not there any more")
     elif isinstance(told, Remark):
         if told.warning:
             app.warn(told.text)

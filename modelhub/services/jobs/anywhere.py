@@ -98,8 +98,9 @@ class JobsAnywhere:
         return {state: here[state] + there[state] for state in JobState}
 
     def preview(self, job_id: str) -> bytes:
-        """The picture of a render as far as it is: a small PNG; nothing of the daemon's jobs."""
-        return self.here.preview(job_id) if self.is_here(job_id) else b""
+        """The picture of a render as far as it is: a small PNG, or nothing."""
+        home = self.here if self.is_here(job_id) else self.durable
+        return home.preview(job_id)
 
     def cancel(self, job_id: str) -> Job:
         """See :meth:`JobQueue.cancel`."""

@@ -6,11 +6,12 @@ import nothing of its engine. The daemon is woken over its socket, so that a job
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from modelhub.errors import ModelhubError
+from modelhub.errors import DaemonFailed, DaemonNotRunning, ModelhubError
 from modelhub.services.jobs.contact import Contact
 from modelhub.services.jobs.model import Job, JobKind, JobListener, JobRequest, JobState
 from modelhub.services.jobs.store import JobDatabase, JobRequests, open_jobs
@@ -62,6 +63,15 @@ class DurableQueue:
     def counts(self) -> Mapping[JobState, int]:
         """See :meth:`JobQueue.counts`."""
         return self._requests.counts()
+
+    def preview(self, job_id: str) -> bytes:
+        """The picture of a render as far as it is: a small PNG; nothing where this host's daemon
+        does not make it."""
+        try:
+            answer = self.contact.ask("preview", patience=1.0, job=job_id)
+            return base64.b64decode(str(answer.get("png", "")))
+        except (DaemonNotRunning, DaemonFailed, ValueError):
+            return b""
 
     def cancel(self, job_id: str) -> Job:
         """See :meth:`JobQueue.cancel`."""

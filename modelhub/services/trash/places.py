@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from modelhub.services.index.names import MODEL_INDEX, is_model_name
+
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
 
@@ -105,3 +107,25 @@ def files_in(folder: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             yield Path(top, name)
+
+
+def wholes_in(folder: Path) -> Iterator[Path]:
+    """What is brought back as it was thrown away: files, and diffusers folders as a whole."""
+    for top, folders, names in os.walk(folder):
+        if MODEL_INDEX in names and Path(top) != folder:
+            folders.clear()
+            yield Path(top)
+            continue
+        folders.sort()
+        for name in sorted(names):
+            yield Path(top, name)
+
+
+def models_in(path: Path) -> Iterator[Path]:
+    """The file itself; of a folder, the files in it that the catalog may know."""
+    if not path.is_dir() or path.is_symlink():
+        yield path
+        return
+    for file in files_in(path):
+        if is_model_name(file.name):
+            yield file

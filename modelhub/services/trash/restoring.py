@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from modelhub.disk import disk_errors, move_without_replacing
 from modelhub.errors import ModelhubError, NameTaken, NotFoundError
 from modelhub.placement.roots import prepare_folder
-from modelhub.services.trash.places import Batch, batches_of, files_in, folder_of
+from modelhub.services.trash.places import Batch, batches_of, folder_of, models_in, wholes_in
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
@@ -40,7 +40,7 @@ def restore(catalog: Catalog, which: str = LAST) -> RestoreReport:
     report = RestoreReport(batch.name)
     for base in batch.bases:
         folder = folder_of(base, batch.name)
-        for source in list(files_in(folder)):
+        for source in list(wholes_in(folder)):
             try:
                 report.restored.append(_put_back(catalog, base, folder, source))
             except ModelhubError as error:
@@ -87,7 +87,8 @@ def _put_back(catalog: Catalog, base: Path, folder: Path, source: Path) -> Path:
     except FileExistsError:
         hint = f"move that away first; it waits as {source}"
         raise NameTaken(f"{target} is there already", hint=hint) from None
-    _record(catalog, target)
+    for path in models_in(target):
+        _record(catalog, path)
     return target
 
 

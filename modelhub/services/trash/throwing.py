@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from modelhub.disk import move_without_replacing
 from modelhub.errors import FileUnreadable, ModelhubError, NameTaken, UsageError
 from modelhub.placement.roots import prepare_folder
+from modelhub.services.listed import model_path
 from modelhub.services.organize.beside import FolderOfModels
 from modelhub.services.scan.quarantine import base_of, is_quarantined
-from modelhub.services.trash.places import FOLDER, KIND, new_batch
+from modelhub.services.trash.places import FOLDER, KIND, models_in, new_batch
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, FileRow
@@ -34,7 +35,8 @@ class TrashReport:
 
 
 def trash(catalog: Catalog, file_ids: Sequence[int]) -> TrashReport:
-    """Move models to the trash of their roots, with shards, sidecars and previews.
+    """Move models to the trash of their roots, with shards, sidecars and previews; a diffusers
+    folder as a whole.
 
     What the user wrote about them stays, and they are listed as missing. One that cannot be moved
     stays where it is, and the others go on.
@@ -53,22 +55,23 @@ def trash(catalog: Catalog, file_ids: Sequence[int]) -> TrashReport:
 
 
 def _throw(catalog: Catalog, row: FileRow, batch: str) -> None:
-    path = row.file
-    if row.format == "diffusers":
-        hint = "move its folder away yourself"
-        raise UsageError(f"{path} is a part of a diffusers folder", hint=hint)
+    path, root = model_path(row), _root_of(row)
     if is_quarantined(path):
         raise UsageError(f"{path} is in quarantine", hint="release it first, or delete it yourself")
-    if not os.path.lexists(path):
-        raise FileUnreadable(f"{path} is not there", hint="`modelhub index` takes notice of it")
-    base = base_of(_root_of(row), path.parent)
-    moves = [(one, _target(base, one, batch)) for one in (path, *_belonging(path))]
+    if not os.path.lexists(row.file):
+        raise FileUnreadable(f"{row.file} is not there", hint="`modelhub index` takes notice of it")
+    if path == root:
+        raise UsageError(f"{path} is a root itself", hint="`modelhub root remove` takes it out")
+    base = base_of(root, path.parent)
+    beside = [] if row.format == "diffusers" else _belonging(path)
+    moves = [(one, _target(base, one, batch)) for one in (path, *beside)]
+    models = list(models_in(path))
     done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
             _move(source, target)
             done.append((source, target))
-        _record(catalog, row, base, batch, [source for source, _ in moves])
+        _record(catalog, row, base, batch, [*models, *beside])
     except ModelhubError:
         for source, target in reversed(done):
             move_without_replacing(target, source)

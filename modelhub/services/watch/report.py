@@ -18,6 +18,12 @@ class Watching(NamedTuple):
     """Why this way, for people."""
 
 
+class Lost(NamedTuple):
+    """The folder of a root is gone; the root is watched again as soon as it is back."""
+
+    root: Path
+
+
 class Remark(NamedTuple):
     """Something else that the user should know."""
 
@@ -25,4 +31,4 @@ class Remark(NamedTuple):
     warning: bool = False
 
 
-Told: TypeAlias = Happening | Watching | Remark
+Told: TypeAlias = Happening | Watching | Lost | Remark

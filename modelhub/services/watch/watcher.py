@@ -29,7 +29,7 @@ from modelhub.services.index.run import compare_places
 from modelhub.services.index.walk import Scope
 from modelhub.services.watch.observing import Observing, Unwatchable, polling_reason
 from modelhub.services.watch.pending import Pending
-from modelhub.services.watch.report import Remark, Told, Watching
+from modelhub.services.watch.report import Lost, Remark, Told, Watching
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, RootRow
@@ -159,7 +159,8 @@ class _Watcher:
                 gone = identity is None
                 root.identity, root.links = identity, set()
                 if gone:
-                    self._notify(Remark(f"{root.row.folder} is not there any more", warning=True))
+                    root.told = None
+                    self._notify(Lost(root.row.folder))
                 else:
                     self._begin(root_id, root)
             elif identity is not None and now - root.compared_at >= self._interval(root):

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from modelhub.services.convert import FailedConversion
 from modelhub.text import clean, human_count, human_size, plural
+from modelhub.tui.widgets.form import in_forms_words
 
 if TYPE_CHECKING:
     from modelhub.services.convert import KeptWider, PlannedConversion, PlanOutcome
@@ -33,7 +34,10 @@ def _together(outcomes: Sequence[PlanOutcome]) -> Iterable[Content]:
     planned = [one for one in whole if one.changes]
     before = sum(one.size_before for one in planned)
     after = sum(map(size_after, planned))
-    yield Content.styled(f"{plural(len(planned), 'file')}: {_sizes(before, after)}", "bold")
+    if planned:
+        yield Content.styled(f"{plural(len(planned), 'file')}: {_sizes(before, after)}", "bold")
+    if len(planned) < len(whole):
+        yield Content(f"{plural(len(whole) - len(planned), 'file')} as asked already")
     refused = len(outcomes) - len(whole)
     if refused:
         yield Content.styled(f"{plural(refused, 'file')} refused", "bold $error")
@@ -54,7 +58,7 @@ def _one(outcome: PlanOutcome) -> Iterable[Content]:
         yield Content.styled(f"✗ {clean(outcome.source.name)}", "bold $error")
         yield Content(clean(outcome.error.message))
         if outcome.error.hint:
-            yield _field("hint", outcome.error.hint)
+            yield _field("hint", in_forms_words(outcome.error.hint))
         return
     plan = outcome
     yield Content.styled(clean(plan.source.name), "bold")

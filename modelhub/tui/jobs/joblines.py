@@ -15,6 +15,7 @@ from modelhub.services.jobs.model import Job, JobKind, JobState
 from modelhub.text import cell_width, clean, human_duration, human_rate, human_size, pad, shorten
 from modelhub.tui.library.columns import ago
 from modelhub.tui.widgets.activity import bar
+from modelhub.tui.widgets.form import in_forms_words
 from modelhub.tui.widgets.rows import Piece, Row, heading
 
 SIGNS = {
@@ -156,7 +157,7 @@ def in_full(job: Job, *, here: bool | None) -> Content:
     if job.error:
         parts.append(Content.styled(_short(job.error), "bold $error"))
     if job.hint:
-        parts.append(Content.assemble(("hint  ", MUTED), _short(job.hint)))
+        parts.append(Content.assemble(("hint  ", MUTED), _hint(job)))
     if job.state is JobState.RUNNING and job.progress.text:
         parts.append(Content(_short(job.progress.text)))
     made = list(_made(job))
@@ -167,6 +168,11 @@ def in_full(job: Job, *, here: bool | None) -> Content:
         parts += [Content(""), Content.styled("Log", "bold $primary")]
         parts += [Content(_short(text)) for text in job.log]
     return Content("\n").join(parts)
+
+
+def _hint(job: Job) -> str:
+    has_form = job.kind in (JobKind.CONVERT, JobKind.RENDER)
+    return _short(in_forms_words(job.hint) if has_form else job.hint)
 
 
 def _short(text: str) -> str:
@@ -226,7 +232,7 @@ def in_brief(job: Job) -> Content:
         made = [clean(Path(text).name) for text in _made(job)] or ["done"]
         return Content.styled("\n".join(f"{sign} {text}" for text in made[-3:]), "bold $success")
     if job.state is JobState.FAILED:
-        hint = Content(f"\n{_short(job.hint)}" if job.hint else "")
+        hint = Content(f"\n{_hint(job)}" if job.hint else "")
         return Content.assemble((f"{sign} {_short(job.error)}", "bold $error"), hint)
     progress = job.progress
     words = [job.state.value]

@@ -12,7 +12,7 @@ from modelhub.services.jobs.model import JobKind, JobRequest
 from modelhub.services.listed import file_name
 from modelhub.text import clean, plural
 from modelhub.tui.library.detailtext import trigger_words
-from modelhub.tui.library.loading import LibraryLoading
+from modelhub.tui.library.writing import LibraryWriting
 from modelhub.tui.widgets.promptline import PromptLine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MOST_IN_A_QUERY = 64
 """Values of one field that the search language takes."""
 
 
-class LibraryActions(LibraryLoading):
+class LibraryActions(LibraryWriting):
     """One method a verb."""
 
     def __init__(self) -> None:
@@ -43,21 +43,6 @@ class LibraryActions(LibraryLoading):
 
     def _ask(self, question: str, answered: Callable[[str], None], **more: object) -> None:
         self.query_one(PromptLine).ask(question, answered, **more)  # type: ignore[arg-type]
-
-    @work(thread=True, group="changes", exit_on_error=False)
-    def _change(self, change: Callable[[Catalog], str]) -> None:
-        """Do it in a thread, say what it says, and show the rows anew."""
-        try:
-            said = change(self.session.catalog)
-        except ModelhubError as error:
-            self.app.call_from_thread(self.hub.tell_error, error)
-            return
-        self.app.call_from_thread(self._done, said)
-
-    def _done(self, said: str) -> None:
-        self.hub.notify(clean(said, lines=True), markup=False)
-        if self.is_mounted:
-            self.values_changed()
 
     # What the user writes
 

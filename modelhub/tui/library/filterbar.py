@@ -173,11 +173,14 @@ class FilterBar(Vertical):
         if not found or (not typed and not query[:cursor].endswith((":", ","))):
             self._hide()
             return
-        self._proposed = found
         options = self.query_one(OptionList)
+        chosen = options.highlighted if self._proposed else None
+        kept = self._proposed[chosen].text if chosen is not None else None
+        self._proposed = found
+        texts = [one.text for one in found]
         options.clear_options()
-        options.add_options([Option(clean(one.text)) for one in found])
-        options.highlighted = None
+        options.add_options([Option(clean(text)) for text in texts])
+        options.highlighted = texts.index(kept) if kept in texts else None
         options.styles.offset = (len(_PROMPT) + cell_width(query[: found[0].start]) - 1, 0)
         options.display = True
 

@@ -39,6 +39,8 @@ class LibraryLoading(Section):
         self.filter_text = ""
         """The query of the rows that are shown."""
         self._asked = 0
+        self._shown: tuple[int, str] | None = None
+        """Which question the rows that are shown answer, and their order."""
         self._total: int | None = None
         self._choices: Choices | None = None
         self._newer: dict[int, int] = {}
@@ -96,7 +98,7 @@ class LibraryLoading(Section):
         try:
             catalog = self.session.catalog
             rows = catalog.list_files(query, sort=order, limit=PAGE, offset=page * PAGE)
-            self.app.call_from_thread(self._found, asked, query, page, rows, keep_place)
+            self.app.call_from_thread(self._found, asked, query, sort, page, rows, keep_place)
             total = catalog.count(query)
             newer = catalog.newer_of([row.id for row in rows])
             self.app.call_from_thread(self._counted, asked, total, newer)
@@ -104,11 +106,18 @@ class LibraryLoading(Section):
             self.app.call_from_thread(self._refused, asked, error)
 
     def _found(
-        self, asked: int, query: str, page: int, rows: list[FileRow], keep_place: bool
+        self,
+        asked: int,
+        query: str,
+        sort: str,
+        page: int,
+        rows: list[FileRow],
+        keep_place: bool,
     ) -> None:
         if asked != self._asked or not self.is_mounted:
             return
         self.filter_text = query
+        self._shown = asked, sort
         self.session.remembered.query = query
         self.filter.tell_mistake(None)
         window = RowWindow()
@@ -143,7 +152,10 @@ class LibraryLoading(Section):
     def on_file_table_wanted(self, event: FileTable.Wanted) -> None:
         """Rows came on screen that are not known."""
         event.stop()
-        self._fill(self._asked, self.filter_text, self.sort, event.pages)
+        # While another filter is being asked for, these rows are still of the one before.
+        if self._shown is not None:
+            asked, sort = self._shown
+            self._fill(asked, self.filter_text, sort, event.pages)
 
     @work(thread=True, exclusive=True, group="pages", exit_on_error=False)
     def _fill(self, asked: int, query: str, sort: str, pages: Sequence[int]) -> None:
@@ -163,7 +175,7 @@ class LibraryLoading(Section):
             self.app.call_from_thread(self._refused, asked, error)
 
     def _filled(self, asked: int, page: int, rows: list[FileRow], newer: dict[int, int]) -> None:
-        if asked == self._asked and self.is_mounted:
+        if self._shown is not None and asked == self._shown[0] and self.is_mounted:
             self._newer.update(newer)
             self.table.newer = set(self._newer)
             self.table.put(page, rows)

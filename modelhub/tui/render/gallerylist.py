@@ -44,6 +44,7 @@ class Gallery(Rows):
 
     def __init__(self) -> None:
         super().__init__()
+        self.border_title = "Rendered before"
         self.empty_text = "nothing was rendered yet"
         self._renders: dict[str, ShownRender] = {}
 

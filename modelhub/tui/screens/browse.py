@@ -88,7 +88,11 @@ class BrowseScreen(Section):
         """Words, filters, what went wrong, the list and the details."""
         with Horizontal(id="ask"):
             yield Static(" /")
-            yield WordsInput(placeholder="search Civitai", max_length=LONGEST_WORDS, compact=True)
+            yield WordsInput(
+                placeholder="words, or an id, link, AIR or hash",
+                max_length=LONGEST_WORDS,
+                compact=True,
+            )
         yield FilterLine()
         yield Static("", id="told", markup=False)
         with Horizontal(id="panes"):

@@ -13,10 +13,11 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from modelhub.errors import ModelhubError
-from modelhub.services.jobs.model import Job, JobState
+from modelhub.services.jobs.model import Job, JobKind, JobState
 from modelhub.text import clean, plural
 from modelhub.tui.jobs.joblines import in_full, listing
 from modelhub.tui.screens.section import Section
+from modelhub.tui.widgets.picture import Picture
 from modelhub.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BESIDE = 130
 """Columns of the terminal from which the details stand beside the list."""
 _LOOK_FOR_DAEMON = 2.0
+_LOOK_AT_PICTURE = 0.4
+"""Seconds between two looks at the picture that a render is making."""
 _HERE = "done by this program, and ended with it; `modelhub daemon start` outlives it"
 _DAEMON = "done by the daemon: they go on when this program ends"
 _EMPTY = "no jobs yet: pull, convert or render something"
@@ -40,6 +43,7 @@ class JobDetails(VerticalScroll):
     }
     JobDetails:focus { border-left: vkey $primary; }
     JobDetails > Static { height: auto; }
+    JobDetails > Picture { height: 20; margin-top: 1; display: none; }
     """
     BINDING_GROUP_TITLE = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,12 +57,21 @@ class JobDetails(VerticalScroll):
     def compose(self) -> ComposeResult:
         """The text."""
         yield Static("", markup=False)
+        yield Picture()
 
     def show(self, job: Job | None, *, here: bool | None, anew: bool) -> None:
         """Show a job, from its top where it is another one."""
+        if anew or job is None or job.state is not JobState.RUNNING:
+            self.query_one(Picture).display = False
         self.query_one(Static).update(in_full(job, here=here) if job is not None else "")
         if anew:
             self.scroll_home(animate=False)
+
+    def show_preview(self, png: bytes) -> None:
+        """Show the picture that the job is making, as far as it is."""
+        picture = self.query_one(Picture)
+        picture.show(png)
+        picture.display = True
 
     def action_leave(self) -> None:
         """To the list."""
@@ -109,6 +122,7 @@ class JobsScreen(Section):
         self.freshen()
         self._ask_runner()
         self.set_interval(_LOOK_FOR_DAEMON, self._look_for_daemon)
+        self.set_interval(_LOOK_AT_PICTURE, self._look_at_picture)
 
     @property
     def rows(self) -> Rows:
@@ -168,6 +182,27 @@ class JobsScreen(Section):
         self._here[job_id] = here
         if self.rows.key == job_id:
             self._show_details()
+
+    def _look_at_picture(self) -> None:
+        job = self.current
+        if job is None or job.kind is not JobKind.RENDER or self.hub.screen is not self:
+            return
+        if job.state is JobState.RUNNING:
+            self._get_preview(job.id)
+
+    @work(thread=True, exclusive=True, group="picture", exit_on_error=False)
+    def _get_preview(self, job_id: str) -> None:
+        try:
+            png = self.session.jobs.preview(job_id)
+        except ModelhubError:
+            return
+        if png:
+            self.app.call_from_thread(self._show_preview, job_id, png)
+
+    def _show_preview(self, job_id: str, png: bytes) -> None:
+        job = self.current
+        if job is not None and job.id == job_id and job.state is JobState.RUNNING:
+            self.query_one(JobDetails).show_preview(png)
 
     def _look_for_daemon(self) -> None:
         if self.hub.screen is self:

@@ -55,8 +55,8 @@ class RenderScreen(Section):
     RenderScreen #told { height: auto; max-height: 5; padding: 0 1; background: $surface; }
     RenderScreen Picture { height: 1fr; padding: 0 1; }
     RenderScreen #words { height: auto; max-height: 4; padding: 0 1; }
-    RenderScreen Gallery { height: 6; background: $surface; }
-    RenderScreen.tall Gallery { height: 13; }
+    RenderScreen Gallery { height: 7; border-top: solid $panel; border-title-color: $primary; }
+    RenderScreen.tall Gallery { height: 14; }
     RenderScreen.tall #words { max-height: 8; }
     RenderScreen.zoomed Form, RenderScreen.zoomed Gallery, RenderScreen.zoomed #words {
         display: none;
@@ -243,9 +243,18 @@ class RenderScreen(Section):
             self._look_at(made_by(job))
 
     def _look_at_job(self) -> None:
-        job = self.hub.board.jobs.get(self._job)
+        job = self.hub.board.jobs.get(self._job) if self._job else self._found_running()
         if job is not None and job.state is JobState.RUNNING and self.hub.screen is self:
             self._get_preview(job.id)
+
+    def _found_running(self) -> Job | None:
+        """A render that was asked for elsewhere, or before this run: it is followed from now on."""
+        renders = [job for job in self.hub.board.running() if job.kind is JobKind.RENDER]
+        if not renders:
+            return None
+        self._job = renders[0].id
+        self._follow(renders[0])
+        return renders[0]
 
     @work(thread=True, exclusive=True, group="coming", exit_on_error=False)
     def _get_preview(self, job_id: str) -> None:

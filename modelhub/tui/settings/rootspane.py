@@ -1,12 +1,13 @@
-"""The roots: where they are, whether they are there, how many files they hold."""
+"""The roots: where they are, how many files they hold, how they are watched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelhub.catalog import Catalog, RootRow
+    from modelhub.services.watch.standing import RootWatch
     from modelhub.tui.app import ModelhubApp
+    from modelhub.tui.session import Session
+
+LOOK_AGAIN = 2.0
+"""Seconds between two looks while the pane is shown."""
+_ABOUT = "Roots are indexed where they are: nothing in them is moved or changed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,39 @@ class Shown:
     row: RootRow
     files: int
     there: bool
+    watch: RootWatch | None = None
+    """How the daemon watches it; None: it does not."""
+    daemon: bool = False
+    """Whether one runs."""
+
+    @property
+    def state(self) -> str:
+        """In a few words."""
+        if not self.there:
+            return "⚠ unreachable"
+        if not self.row.watched:
+            return "not watched"
+        if self.watch is None:
+            return "not yet" if self.daemon else "no daemon"
+        return "watched" if self.watch.native else "polled"
+
+    @property
+    def explained(self) -> str:
+        """In a sentence."""
+        if not self.there:
+            return "Its folder cannot be reached: is its disk mounted? Its files are kept in mind."
+        if not self.row.watched:
+            return "It is not to be watched; w has it watched, i indexes it."
+        if self.watch is None and not self.daemon:
+            return "It is watched while `modelhub daemon` runs, which it does not now."
+        if self.watch is None:
+            return "The daemon does not watch it: daemon.watch is off, or it has just begun."
+        seen = self.watch.changed_at
+        text = f"{'Watched' if self.watch.native else 'Polled'}: {self.watch.why}. "
+        if seen is None:
+            return f"{text}No change was seen yet."
+        when = ago(datetime.fromtimestamp(seen, UTC))
+        return f"{text}Last change {when} ago: {self.watch.change}."
 
 
 class RootsPane(Vertical):
@@ -61,11 +101,15 @@ class RootsPane(Vertical):
     def compose(self) -> ComposeResult:
         """The list."""
         yield OptionList(markup=False)
-        yield Static(
-            "Roots are indexed where they are: nothing in them is moved or changed. "
-            "`modelhub watch`, or the daemon, follows those that are watched.",
-            markup=False,
-        )
+        yield Static(_ABOUT, markup=False)
+
+    def on_mount(self) -> None:
+        """Follow how the roots stand."""
+        self.set_interval(LOOK_AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        if self.screen is self.app.screen and self._list.has_focus:
+            self.look()
 
     @property
     def _hub(self) -> ModelhubApp:
@@ -79,11 +123,7 @@ class RootsPane(Vertical):
     def look(self) -> None:
         """Look at the roots."""
         try:
-            catalog = self._hub.session.catalog
-            found = [
-                Shown(row, catalog.count_files(row.id), row.folder.is_dir())
-                for row in catalog.roots()
-            ]
+            found = _looked_at(self._hub.session)
         except ModelhubError as error:
             self.app.call_from_thread(self._hub.tell_error, error)
             return
@@ -92,7 +132,12 @@ class RootsPane(Vertical):
     def _show(self, found: list[Shown]) -> None:
         if not self.is_mounted:
             return
-        self._roots = found
+        before, self._roots = self._roots, found
+        if found and [one.row.id for one in before] == [one.row.id for one in found]:
+            for index, one in enumerate(found):
+                self._list.replace_option_prompt_at_index(index, self._line(one))
+            self._explain()
+            return
         at = self._list.highlighted
         self._list.clear_options()
         if not found:
@@ -103,18 +148,22 @@ class RootsPane(Vertical):
 
     def _line(self, one: Shown) -> Content:
         row = one.row
-        width = max(20, self.size.width - 50)
+        width = max(20, self.size.width - 54)
         path = pad(shorten(clean(row.folder), width, middle=True), width)
         scanned = f"indexed {ago(row.scanned_at)} ago" if row.scanned_at else "not indexed yet"
-        watched = "watched" if row.watched else "not watched"
-        state = watched if one.there else "⚠ not there"
         return Content.assemble(
             f" {path} ",
             (pad(row.layout or "", 9), "$foreground 60%"),
             pad(f"{one.files:,}", 8, right=True),
             (f"  {pad(scanned, 17)}", "$foreground 60%"),
-            (state, "" if one.there else "bold $warning"),
+            (one.state, "" if one.there else "bold $warning"),
         )
+
+    @on(OptionList.OptionHighlighted)
+    def _explain(self) -> None:
+        one = self._current()
+        text = f"{_ABOUT}\n{clean(one.explained)}" if one is not None else _ABOUT
+        self.query_one(Static).update(text)
 
     def _current(self) -> Shown | None:
         at = self._list.highlighted
@@ -197,6 +246,27 @@ class RootsPane(Vertical):
 
         question = f"Take {one.row.folder.name} and its {plural(one.files, 'file')} out? [y/n]"
         self.screen.query_one(PromptLine).ask(question, answered, hint="nothing leaves the disk")
+
+
+def _looked_at(session: Session) -> list[Shown]:
+    """The roots as they are now. For worker threads.
+
+    :raises CatalogError: the catalog cannot be read.
+    """
+    from modelhub.services.watch.standing import asked
+
+    watches = asked(session.jobs.durable.contact)
+    by_root = {one.root: one for one in watches or ()}
+    return [
+        Shown(
+            row,
+            session.catalog.count_files(row.id),
+            row.folder.is_dir(),
+            by_root.get(str(row.folder)),
+            watches is not None,
+        )
+        for row in session.catalog.roots()
+    ]
 
 
 def _removed(catalog: Catalog, one: Shown) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,12 @@ from modelhub.tui.widgets.chooser import Choice, Chooser
 from modelhub.tui.widgets.rows import Piece, Row, Rows, heading
 
 LABEL = 13
+_ALLOW_UNSAFE = re.compile(r"`?--allow-unsafe`?")
+
+
+def in_forms_words(hint: str) -> str:
+    """A hint with a form's field in the place of the command line's option."""
+    return _ALLOW_UNSAFE.sub("“unsafe files: read”", hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

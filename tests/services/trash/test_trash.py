@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,37 @@ def test_a_model_goes_with_what_belongs_to_it_and_comes_back(library: Library) -
     kinds = [event.kind for event in library.catalog.show(row.id).events]
     assert kinds[0] == "restored"
     assert "trashed" in kinds
+
+
+def test_a_diffusers_folder_goes_as_a_whole_and_comes_back(library: Library) -> None:
+    parts = [
+        library.put(f"sd/pipe/{name}/diffusion_pytorch_model.safetensors", lora(seed))
+        for name, seed in (("unet", 1), ("vae", 2))
+    ]
+    index = {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
+    library.put("sd/pipe/model_index.json", json.dumps(index).encode())
+    library.put("sd/pipe/tokenizer/vocab.json", b"{}")
+    beside = library.put("sd/pipe.txt", b"mine")
+    library.index()
+    [row] = library.catalog.list_files("")
+    assert row.format == "diffusers"
+
+    report = trash(library.catalog, [row.id])
+    assert report.failed == []
+    assert not (library.root / "sd/pipe").exists()
+    assert beside.exists()
+    library.index()
+    assert [one.state for one in library.catalog.list_files("")] == [FileState.MISSING]
+
+    (library.root / "sd/pipe").mkdir()
+    assert isinstance(restore(library.catalog).failed[0], NameTaken)
+    (library.root / "sd/pipe").rmdir()
+    assert restore(library.catalog).restored == [library.root / "sd/pipe"]
+    assert all(part.exists() for part in parts)
+    assert (library.root / "sd/pipe/tokenizer/vocab.json").read_bytes() == b"{}"
+    assert [one.state for one in library.catalog.list_files("")] == [FileState.HASHED]
+    assert library.index().missing == 0
+    assert batches_of(library.catalog) == []
 
 
 def test_what_took_the_name_meanwhile_is_not_overwritten(library: Library) -> None:

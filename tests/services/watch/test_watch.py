@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from modelhub.catalog import FileState
 from modelhub.services.index import Happened
-from modelhub.services.watch import observing
+from modelhub.services.watch import Lost, observing
 from modelhub.services.watch.pending import MOST, Pending
 from tests.services.index.shelf import lora
 
@@ -187,7 +187,7 @@ def test_a_root_that_goes_and_comes_back_is_compared_again(watched: Watched) -> 
     with watched.running(hash=False):
         watched.until_told(Happened.INDEXED, file)
         library.root.rename(aside)
-        watched.until(lambda: any("not there" in one.text for one in watched.remarks()))
+        watched.until(lambda: any(isinstance(one, Lost) for one in watched.told))
         assert library.row("a.safetensors").state is not FileState.MISSING
         (aside / "b.safetensors").write_bytes(lora(2))
         aside.rename(library.root)
