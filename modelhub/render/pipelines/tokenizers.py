@@ -44,13 +44,26 @@ _SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im
 """Words of T5, Qwen and Gemma: a ``tokenizer.json`` alone does not tell what they are for."""
 
 
-def tokenizer_at(place: Path) -> Any:
+_TEMPLATES = {
+    "ZImagePipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n{{ one['content'] }}"
+    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+}
+"""What stands around a prompt, by the pipeline that asks its tokenizer for it: as
+``Tongyi-MAI/Z-Image-Turbo`` ``tokenizer/tokenizer_config.json`` has it. The tokenizer of Qwen 2.5,
+which has the same words, has another."""
+
+
+def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
     """The tokenizer of a folder, or of a ``tokenizer.json`` alone.
 
+    :param pipeline_class: of diffusers, that will use it.
     :raises CannotRender: transformers can make none of it.
     """
     try:
-        return tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+        made = tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+        if pipeline_class in _TEMPLATES:
+            made.chat_template = _TEMPLATES[pipeline_class]
+        return made
     except Exception as error:  # transformers raises whatever its parsers do
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CannotRender(

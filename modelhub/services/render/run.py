@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from modelhub.config.paths import library_root
 from modelhub.errors import (
     Cancelled,
     CatalogError,
@@ -41,7 +42,7 @@ from modelhub.services.convert.sources import chosen_sources
 from modelhub.services.render.asking import Asking, Ready
 from modelhub.services.render.drawing import Place, drawn, write_grid
 from modelhub.services.render.files import ModelFiles
-from modelhub.services.render.hashes import FileHash, FileHashes, folder_hash
+from modelhub.services.render.hashes import FileHash, FileHashes, tokenizer_hash
 from modelhub.services.render.kept import (
     Finished,
     KeptRender,
@@ -94,7 +95,7 @@ def render(
     paths = chosen_sources(catalog, texts)
     report = RenderReport()
 
-    planned = _planned(paths, wish, settings, catalog, report, listener)
+    planned = _planned(paths, wish, settings, config, catalog, report, listener)
     needed = any(
         isinstance(cell, Ready) for sheet in planned for row in sheet.cells for cell in row
     )
@@ -114,6 +115,7 @@ def _planned(
     paths: Sequence[Path],
     wish: RenderWish,
     settings: Settings,
+    config: Config,
     catalog: Catalog,
     report: RenderReport,
     listener: Listener,
@@ -131,7 +133,7 @@ def _planned(
     listener(TaskStarted(_TASK, "render"))
     listener(StageEntered(_TASK, Stage.READ))
     files = ModelFiles(catalog, allow_unsafe=wish.allow_unsafe, warn=warn)
-    asking = Asking(wish, settings, catalog, files, tell)
+    asking = Asking(wish, settings, catalog, files, tell, [library_root(config)])
     planned = list(sheets(paths, wish, files, asking))
     listener(TaskFinished(_TASK, Outcome.DONE))
     return planned
@@ -273,7 +275,7 @@ class Run:
 
     def _hashed(self, cell: Ready) -> dict[str, FileHash]:
         found = {path: self.hashes.of(one.path, self.cancel) for path, one in cell.files.items()}
-        return found | {path: folder_hash(Path(path)) for path in cell.folders}
+        return found | {path: tokenizer_hash(Path(path)) for path in cell.tokenizers}
 
     def _recorded(self, path: Path, kept: KeptRender, sha256: str) -> tuple[int | None, list[str]]:
         try:
