@@ -41,7 +41,7 @@ def tokenizer_of_folder(folder: Path) -> Any:
 
 
 _SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im_end|>", "<eos>")}
-"""Words of T5, Qwen and Gemma: a ``tokenizer.json`` alone does not tell what they are for."""
+"""Words of T5, Qwen and Gemma: no ``tokenizer_config.json``, and nothing tells their use."""
 
 
 _TEMPLATES = {
@@ -61,6 +61,7 @@ def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
     """
     try:
         made = tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+        _add_special(made)
         if pipeline_class in _TEMPLATES:
             made.chat_template = _TEMPLATES[pipeline_class]
         return made
@@ -73,11 +74,14 @@ def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
 
 
 def _of_file(path: Path) -> Any:
-    made = library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
+    return library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
+
+
+def _add_special(made: Any) -> None:
     known = made.get_vocab()
     special = {
         name: next((word for word in words if word in known), None)
         for name, words in _SPECIAL.items()
+        if getattr(made, name) is None
     }
     made.add_special_tokens({name: word for name, word in special.items() if word is not None})
-    return made
