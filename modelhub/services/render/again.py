@@ -37,7 +37,7 @@ from modelhub.services.render.kept import (
 )
 from modelhub.services.render.outcome import RenderedImage
 from modelhub.services.render.relaying import Relay
-from modelhub.services.render.run import workers
+from modelhub.services.render.workers import workers
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, RenderRow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -32,7 +31,6 @@ from modelhub.progress import (
     TaskStarted,
 )
 from modelhub.render.answers import Rendered
-from modelhub.render.client import RenderWorker
 from modelhub.render.defaults import check
 from modelhub.render.images.pictures import require_pillow
 from modelhub.render.pool import RenderPool
@@ -55,6 +53,7 @@ from modelhub.services.render.outcome import FailedImage, RenderedImage, RenderR
 from modelhub.services.render.relaying import Relay
 from modelhub.services.render.sheets import Refused, Sheet, sheets
 from modelhub.services.render.wish import RenderWish
+from modelhub.services.render.workers import workers
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
@@ -137,27 +136,6 @@ def _planned(
     planned = list(sheets(paths, wish, files, asking))
     listener(TaskFinished(_TASK, Outcome.DONE))
     return planned
-
-
-@contextmanager
-def workers(
-    config: Config, devices: str | None, kept: RenderPool | None = None
-) -> Iterator[RenderPool]:
-    """The processes that render, starting; ended with the block, but for those that are kept.
-
-    :param devices: by name, with commas between several, which then work side by side.
-    """
-    if kept is not None:
-        kept.start()
-        yield kept
-        return
-    names = [one.strip() for one in (devices or "").split(",") if one.strip()]
-    seats = names if len(names) > 1 else (None,)
-    wanted = config.render
-    make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory // len(seats))
-    with RenderPool(seats, make) as pool:
-        pool.start()
-        yield pool
 
 
 @dataclass(slots=True)

@@ -287,7 +287,8 @@ def test_qwen_2_5_reads_a_text_as_the_whole_model_does_that_can_see(
         text_config=ours.config.to_dict(),
         vision_config={**seeing, "out_hidden_size": ours.config.hidden_size},
     )
-    whole = transformers.Qwen2_5_VLForConditionalGeneration(config).eval()
+    whole: Any = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    whole.eval()
     whole.model.language_model.load_state_dict(ours.state_dict(), strict=True)
     words = {"input_ids": torch.arange(3, 40)[None], "attention_mask": torch.ones(1, 37).long()}
     with torch.no_grad():
