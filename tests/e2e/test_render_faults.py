@@ -75,7 +75,7 @@ def test_a_wish_that_makes_no_sense_is_a_mistake_of_the_command(
 
 
 def test_a_pickle_that_would_run_something_is_refused_and_never_runs(program: Program) -> None:
-    """That it is rendered with `--allow-unsafe`, and does not run then, is shown in tests/render."""
+    """With `--allow-unsafe` it is rendered, and does not run either: tests/render shows it."""
     canary, out = program.folder / "canary", program.folder / "pictures"
     bad = tiny.write_sd1(program.root / "bad.ckpt", before=system_call(f"touch {canary}"))
     ended = rendered(program, bad, out)
