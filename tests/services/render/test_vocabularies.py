@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from modelhub.demo.weights import flux, sd3
 from modelhub.errors import PartsMissing
 from modelhub.progress import Notice
 from modelhub.services.render.hashes import tokenizer_hash
@@ -143,3 +145,16 @@ def test_the_librarys_folder_counts_before_anything_is_indexed(
     root = tmp_path / "models"
     assert find_tokenizer("Qwen3", studio.library.catalog) is None
     assert find_tokenizer("Qwen3", studio.library.catalog, [root]) == wanted
+
+
+def test_an_encoder_that_sd3_can_do_without_gets_its_tokenizer_where_it_is_given(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "nothing"))
+    ours = t5(tmp_path / "comfy" / "text_encoders" / "t5_tokenizer")
+    shelf = Shelf(studio.root)
+    encoder = shelf.file("t5", flux.t5_encoder(replace(flux.T5_TINY, width=sd3.TINY.joint)))
+    image = studio.one(shelf.recipe("sd3").model, parts={"text_encoder_3": encoder})
+    used = {one.role: one.file for one in image.kept.files}
+    assert used["part:tokenizer_3"] == ours
+    assert not any("rendered without" in text for text in image.notices)
