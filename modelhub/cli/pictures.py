@@ -28,9 +28,15 @@ _MIXED_FAILURES = 1
 
 def print_report(app: App, texts: Sequence[str], wish: RenderWish, *, as_json: bool) -> int:
     """Render, print what came of it; the exit code."""
-    from modelhub.services.render import render
+    from modelhub.services.render.workers import workers
 
-    with opened_catalog(app) as catalog, app.progress() as listener:
+    with (
+        workers(app.config, wish.device.device) as pool,
+        opened_catalog(app) as catalog,
+        app.progress() as listener,
+    ):
+        from modelhub.services.render import render
+
         report = render(
             texts,
             wish,
@@ -38,6 +44,7 @@ def print_report(app: App, texts: Sequence[str], wish: RenderWish, *, as_json: b
             catalog=catalog,
             listener=listener,
             cancel=app.cancel,
+            pool=pool,
         )
     if as_json:
         print_json(_document(report))

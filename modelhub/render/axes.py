@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -99,7 +100,7 @@ def parse_axis(text: str, *, files: Sequence[str] = (), vae: str | None = None) 
     values = _usual(kind, files, vae) if given is None else given
     if not values:
         raise UsageError(
-            f"--compare {kind}: no values", hint=f"such as --compare {_EXAMPLES[kind]}"
+            f"--compare {kind}: no values", hint=f"such as --compare {shlex.quote(_EXAMPLES[kind])}"
         )
     if len(values) > MOST_CELLS:
         raise UsageError(f"--compare {kind}: {len(values)} values, more than {MOST_CELLS}")
@@ -137,7 +138,7 @@ def _values(kind: AxisKind, listed: str) -> Iterator[Value]:
             except (ValueError, OverflowError):
                 raise UsageError(
                     f"--compare {kind}: {one[:80]!r} is not {_EXPECTED[kind]}",
-                    hint=f"such as --compare {_EXAMPLES[kind]}",
+                    hint=f"such as --compare {shlex.quote(_EXAMPLES[kind])}",
                 ) from None
 
 
@@ -147,7 +148,7 @@ def _words(kind: AxisKind, listed: str) -> list[str]:
     except csv.Error as error:
         raise UsageError(
             f"--compare {kind}: the quotes do not pair up ({error})",
-            hint=f"such as --compare {_EXAMPLES[AxisKind.PROMPT]}",
+            hint=f"such as --compare {shlex.quote(_EXAMPLES[AxisKind.PROMPT])}",
         ) from error
     words = [word.strip() for row in rows for word in row]
     # An empty prompt is one.
@@ -162,7 +163,10 @@ def _spread(kind: AxisKind, word: str) -> Iterator[str]:
         return
     start, end, step = Decimal(found[1]), Decimal(found[2]), Decimal(found[3] or 1)
     if step <= 0 or end < start:
-        raise UsageError(f"--compare {kind}: {word[:80]!r} leads nowhere")
+        raise UsageError(
+            f"--compare {kind}: {word[:80]!r} leads nowhere",
+            hint=f"a range goes up, by a step that comes last: --compare {kind}=10..30..10",
+        )
     count = int((end - start) / step) + 1
     if count > MOST_CELLS:
         raise UsageError(f"--compare {kind}: {word[:80]!r} is more than {MOST_CELLS} values")

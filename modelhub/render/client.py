@@ -86,12 +86,19 @@ class RenderWorker:
 
     def close(self) -> None:
         """End the process; a render under way on another thread is cancelled. May be repeated."""
+        self._ended(StartedWorker.close)
+
+    def leave(self) -> None:
+        """The same, without waiting until the system has taken back the memory of the process."""
+        self._ended(StartedWorker.leave)
+
+    def _ended(self, end: Callable[[StartedWorker], None]) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         if self._one_at_a_time.acquire(blocking=False):
             try:
-                process.close()
+                end(process)
             finally:
                 self._one_at_a_time.release()
         else:

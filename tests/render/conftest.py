@@ -14,18 +14,7 @@ from modelhub.render.answers import Loading, Rendered, Stepped, Told
 from modelhub.render.client import RenderWorker
 from modelhub.render.request import Request
 from tests.render import tiny
-
-AUDIT = """
-import sys
-def note(event, arguments):
-    # To bind is to ask nobody: urllib3 looks so whether there is IPv6.
-    if event.startswith("socket.") and event not in ("socket.__new__", "socket.bind"):
-        with open({path!r}, "a") as stream:
-            stream.write(event + "\\n")
-if "modelhub.render.worker" in sys.orig_argv:
-    open({path!r}, "a").close()
-    sys.addaudithook(note)
-"""
+from tests.render.warm import AuditedWorker, shared_worker
 
 
 @dataclass
@@ -45,30 +34,25 @@ class Bench:
 
 
 @pytest.fixture(scope="package")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with what the worker did that reaches for a network; there once it runs."""
-    return tmp_path_factory.mktemp("network") / "network.txt"
-
-
-@pytest.fixture(scope="package")
-def one_worker(network: Path) -> Iterator[RenderWorker]:
+def one_worker(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> AuditedWorker:
     """The same process for all tests of this folder and of those in it."""
     if find_spec("torch") is None:
         pytest.skip("torch is not installed")
-    audit = network.with_name("audit")
-    audit.mkdir()
-    (audit / "sitecustomize.py").write_text(AUDIT.format(path=str(network)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(audit))
-        # One thread: tests run beside each other.
-        patch.setenv("OMP_NUM_THREADS", "1")
-        with RenderWorker() as worker:
-            worker.start()
-            yield worker
+    worker = shared_worker(pytestconfig, tmp_path_factory)
+    worker.start()
+    return worker
+
+
+@pytest.fixture(scope="package")
+def network(one_worker: AuditedWorker) -> Path:
+    """A file with what the worker did that reaches for a network; there once it runs."""
+    return one_worker.network
 
 
 @pytest.fixture
-def bench(one_worker: RenderWorker) -> Iterator[Bench]:
+def bench(one_worker: AuditedWorker) -> Iterator[Bench]:
     """Whatever a test does to it, the same process is there afterwards."""
     one_worker.start()
     before = one_worker.process_id

@@ -22,6 +22,7 @@ class Needed:
     :param fits: the architectures of such a file, or the text encoders in it, as
         identification names them; any of them.
     :param prefixes: of its tensors in a single file with all parts.
+    :param usual: what such a file is usually called.
     """
 
     part: str
@@ -29,6 +30,7 @@ class Needed:
     kind: ModelKind | None
     fits: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    usual: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +54,23 @@ class OtherPipeline:
         return tuple(one.part for one in (*self.parts, *self.optional))
 
 
-def _text(part: str, name: str, *prefixes: str) -> Needed:
-    return Needed(part, f"the text encoder {name}", ModelKind.TEXT_ENCODER, (name,), prefixes)
+def _text(part: str, name: str, key: str, usual: str = "") -> Needed:
+    words, prefix = f"the text encoder {name}", f"text_encoders.{key}."
+    return Needed(part, words, ModelKind.TEXT_ENCODER, (name,), (prefix,), usual)
 
 
-def _vae(*fits: str) -> Needed:
-    return Needed("vae", f"a VAE of {fits[0]}", ModelKind.VAE, fits, ("first_stage_model.", "vae."))
+def _vae(*fits: str, usual: str = "") -> Needed:
+    words, prefixes = f"a VAE of {fits[0]}", ("first_stage_model.", "vae.")
+    return Needed("vae", words, ModelKind.VAE, fits, prefixes, usual)
 
 
 def _tokenizer(part: str, name: str) -> Needed:
-    return Needed(part, f"the tokenizer of {name} (it is not bundled)", None)
+    return Needed(part, f"the tokenizer of {name} (it is not bundled)", None, (name,))
 
 
-_ENCODERS = "text_encoders."
-_CLIP_L = _text("text_encoder", "CLIP-L", f"{_ENCODERS}clip_l.")
-_FLUX_VAE = _vae("flux", "flux1")
+_CLIP_L = _text("text_encoder", "CLIP-L", "clip_l", "clip_l.safetensors")
+_FLUX_VAE = _vae("flux", "flux1", usual="ae.safetensors")
+_T5 = "t5xxl_fp16.safetensors"
 
 PIPELINES: Mapping[str, OtherPipeline] = {
     "sd3": OtherPipeline(
@@ -75,10 +79,10 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         (
             _vae("sd3"),
             _CLIP_L,
-            _text("text_encoder_2", "OpenCLIP-bigG", f"{_ENCODERS}clip_g."),
+            _text("text_encoder_2", "OpenCLIP-bigG", "clip_g", "clip_g.safetensors"),
         ),
         (
-            _text("text_encoder_3", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _text("text_encoder_3", "T5-XXL", "t5xxl", _T5),
             _tokenizer("tokenizer_3", "T5"),
         ),
     ),
@@ -88,7 +92,7 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         (
             _FLUX_VAE,
             _CLIP_L,
-            _text("text_encoder_2", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _text("text_encoder_2", "T5-XXL", "t5xxl", _T5),
             _tokenizer("tokenizer_2", "T5"),
         ),
     ),
@@ -97,7 +101,7 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         "ChromaTransformer2DModel",
         (
             _FLUX_VAE,
-            _text("text_encoder", "T5-XXL", f"{_ENCODERS}t5xxl."),
+            _text("text_encoder", "T5-XXL", "t5xxl", _T5),
             _tokenizer("tokenizer", "T5"),
         ),
     ),
@@ -106,7 +110,7 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         "ZImageTransformer2DModel",
         (
             _FLUX_VAE,
-            _text("text_encoder", "Qwen3-4B", f"{_ENCODERS}qwen3_4b."),
+            _text("text_encoder", "Qwen3-4B", "qwen3_4b", "qwen_3_4b.safetensors"),
             _tokenizer("tokenizer", "Qwen3"),
         ),
     ),
@@ -115,7 +119,7 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         "Lumina2Transformer2DModel",
         (
             _FLUX_VAE,
-            _text("text_encoder", "Gemma-2-2B", f"{_ENCODERS}gemma2_2b."),
+            _text("text_encoder", "Gemma-2-2B", "gemma2_2b", "gemma_2_2b_fp16.safetensors"),
             _tokenizer("tokenizer", "Gemma 2"),
         ),
     ),
@@ -123,9 +127,18 @@ PIPELINES: Mapping[str, OtherPipeline] = {
         "AuraFlowPipeline",
         "AuraFlowTransformer2DModel",
         (
-            _vae("sdxl"),
-            _text("text_encoder", "Pile-T5-XL", f"{_ENCODERS}pile_t5xl."),
+            _vae("sdxl", usual="sdxl_vae.safetensors"),
+            _text("text_encoder", "Pile-T5-XL", "pile_t5xl"),
             _tokenizer("tokenizer", "Pile-T5"),
+        ),
+    ),
+    "qwen": OtherPipeline(
+        "QwenImagePipeline",
+        "QwenImageTransformer2DModel",
+        (
+            _vae("wan", usual="qwen_image_vae.safetensors"),
+            _text("text_encoder", "Qwen2.5-VL-7B", "qwen25_7b", "qwen_2.5_vl_7b.safetensors"),
+            _tokenizer("tokenizer", "Qwen2.5"),
         ),
     ),
 }

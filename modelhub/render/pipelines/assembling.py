@@ -301,7 +301,10 @@ def pipeline_of(blueprint: Blueprint, modules: Mapping[str, Any], device: Device
     given: dict[str, Any] = {
         **modules,
         **{name: clip_tokenizer(one) for name, one in blueprint.tokenizers.items()},
-        **{name: tokenizer_at(one) for name, one in blueprint.tokenizer_places.items()},
+        **{
+            name: tokenizer_at(place, blueprint.pipeline_class)
+            for name, place in blueprint.tokenizer_places.items()
+        },
         **blueprint.settings,
         "scheduler": getattr(diffusers, scheduler["_class_name"]).from_config(scheduler),
         "add_watermarker": False,

@@ -102,11 +102,17 @@ def refusal(recipe: Recipe, missing: Collection[Missing]) -> PartsMissing:
 
 def _missing(needed: Needed, fits: tuple[str, ...]) -> Missing:
     if needed.kind is None:
-        wanted = f"give its folder, or its tokenizer.json, with `--part {needed.part}=FOLDER`"
+        wanted = (
+            f"give its folder, or its tokenizer.json, with `--part {needed.part}=FOLDER`; that of "
+            "a ComfyUI around the library, of a folder of diffusers in it, or of the cache of "
+            "Hugging Face is found by itself"
+        )
     elif needed.part == "vae":
         wanted = "give a VAE with `--vae FILE`"
     else:
         wanted = f"give one with `--part {needed.part}=FILE`"
+    if needed.usual:
+        wanted = f"{wanted} (usually {needed.usual})"
     return Missing(needed.part, f"{needed.words} is missing", needed.kind, fits, wanted)
 
 

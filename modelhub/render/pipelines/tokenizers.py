@@ -41,16 +41,30 @@ def tokenizer_of_folder(folder: Path) -> Any:
 
 
 _SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im_end|>", "<eos>")}
-"""Words of T5, Qwen and Gemma: a ``tokenizer.json`` alone does not tell what they are for."""
+"""Words of T5, Qwen and Gemma: no ``tokenizer_config.json``, and nothing tells their use."""
 
 
-def tokenizer_at(place: Path) -> Any:
+_TEMPLATES = {
+    "ZImagePipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n{{ one['content'] }}"
+    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+}
+"""What stands around a prompt, by the pipeline that asks its tokenizer for it: as
+``Tongyi-MAI/Z-Image-Turbo`` ``tokenizer/tokenizer_config.json`` has it. The tokenizer of Qwen 2.5,
+which has the same words, has another."""
+
+
+def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
     """The tokenizer of a folder, or of a ``tokenizer.json`` alone.
 
+    :param pipeline_class: of diffusers, that will use it.
     :raises CannotRender: transformers can make none of it.
     """
     try:
-        return tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+        made = tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
+        _add_special(made)
+        if pipeline_class in _TEMPLATES:
+            made.chat_template = _TEMPLATES[pipeline_class]
+        return made
     except Exception as error:  # transformers raises whatever its parsers do
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CannotRender(
@@ -60,11 +74,14 @@ def tokenizer_at(place: Path) -> Any:
 
 
 def _of_file(path: Path) -> Any:
-    made = library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
+    return library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
+
+
+def _add_special(made: Any) -> None:
     known = made.get_vocab()
     special = {
         name: next((word for word in words if word in known), None)
         for name, words in _SPECIAL.items()
+        if getattr(made, name) is None
     }
     made.add_special_tokens({name: word for name, word in special.items() if word is not None})
-    return made

@@ -68,9 +68,15 @@ def _as_text(pipe: Any, settings: Settings, guided: bool) -> Conditioning:
     taken = inspect.signature(pipe.__call__).parameters
     arguments: dict[str, Any] = {"prompt": plain_text(settings.prompt)}
     notices = []
-    if guided and settings.negative.strip():
-        # What Flux calls guidance has no other side; true guidance would be a second setting.
-        if "negative_prompt" in taken and "true_cfg_scale" not in taken:
+    # What Flux calls guidance has no other side; true guidance would be a second setting.
+    # Qwen-Image has the true one alone, and a negative prompt turns it on.
+    true = taken.get("true_cfg_scale")
+    if true is not None and true.default > 1.0:
+        arguments["true_cfg_scale"] = settings.cfg or 1.0
+        if guided:
+            arguments["negative_prompt"] = plain_text(settings.negative) or " "
+    elif guided and settings.negative.strip():
+        if "negative_prompt" in taken and true is None:
             arguments["negative_prompt"] = plain_text(settings.negative)
         else:
             notices.append("this kind of model takes no negative prompt: it is left out")

@@ -96,7 +96,29 @@ _FLUX = LatentColours(
     ),
     (-0.0329, -0.0718, -0.0851),
 )
-_SPACES = (_SD1, _SDXL, _SD3, _FLUX)
+_WAN = LatentColours(
+    1.0,
+    (
+        (-0.1299, -0.1692, 0.2932),
+        (0.0671, 0.0406, 0.0442),
+        (0.3568, 0.2548, 0.1747),
+        (0.0372, 0.2344, 0.1420),
+        (0.0313, 0.0189, -0.0328),
+        (0.0296, -0.0956, -0.0665),
+        (-0.3477, -0.4059, -0.2925),
+        (0.0166, 0.1902, 0.1975),
+        (-0.0412, 0.0267, -0.1364),
+        (-0.1293, 0.0740, 0.1636),
+        (0.0680, 0.3019, 0.1128),
+        (0.0032, 0.0581, 0.0639),
+        (-0.1251, 0.0927, 0.1699),
+        (0.0060, -0.0633, 0.0005),
+        (0.3477, 0.2275, 0.2950),
+        (0.1984, 0.0913, 0.1861),
+    ),
+    (-0.1835, -0.0868, -0.3360),
+)
+_SPACES = (_SD1, _SDXL, _SD3, _FLUX, _WAN)
 
 
 def colours_of(channels: int, scaling: float) -> LatentColours | None:
@@ -108,13 +130,15 @@ def colours_of(channels: int, scaling: float) -> LatentColours | None:
 def preview(latents: torch.Tensor, scaling: float) -> bytes:
     """A PNG of one image's latents, a pixel each, or smaller; empty where no colours are known.
 
-    :param latents: 1 x channels x height x width, scaled as the diffusion model has them; noise
-        of any spread, and numbers that are none, are borne.
+    :param latents: 1 x channels [x frames] x height x width, scaled as the diffusion model has
+        them; noise of any spread, and numbers that are none, are borne.
     :param scaling: the VAE's ``scaling_factor``.
     """
     import torch
     from PIL import Image
 
+    if latents.ndim == 5:
+        latents = latents[:, :, 0]
     if latents.ndim != 4 or (colours := colours_of(latents.shape[1], scaling)) is None:
         return b""
     values = latents[:1].detach().to("cpu", torch.float32).nan_to_num(0.0, 0.0, 0.0)

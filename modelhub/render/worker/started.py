@@ -20,6 +20,8 @@ _NEEDED = ("torch", "diffusers", "transformers", "PIL")
 _TO_END = 5.0
 """Seconds for a process whose connection was closed, and for the system to bury a dead one."""
 _SHOWN_LINES = 6
+_LEAVING: list[subprocess.Popen[bytes]] = []
+"""Processes that were ended, and are still to be buried."""
 
 
 def require_extra() -> None:
@@ -48,6 +50,7 @@ class StartedWorker:
 
     def __init__(self, settings: Begin) -> None:
         require_extra()
+        _LEAVING[:] = [one for one in _LEAVING if one.poll() is None]
         self.connection, theirs = Pipe()
         reading, writing = os.pipe()
         package = str(Path(modelhub.__file__).parents[1])
@@ -114,6 +117,15 @@ class StartedWorker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_TO_END)
         self.kill()
+
+    def leave(self) -> None:
+        """End it by force, and let it go: it answered all that it was asked, and keeps nothing.
+
+        The system takes a moment for gigabytes of memory, which nobody needs to see.
+        """
+        self.connection.close()
+        self._process.kill()
+        _LEAVING.append(self._process)
 
     def terminate(self) -> None:
         """Begin to end it by force: who waits for its answers sees them end."""

@@ -24,7 +24,7 @@ from modelhub.render.pool import RenderPool
 from modelhub.render.request import Request
 from modelhub.render.worker.started import require_extra
 from modelhub.services.render.files import ModelFiles
-from modelhub.services.render.hashes import FileHash, FileHashes, folder_hash
+from modelhub.services.render.hashes import FileHash, FileHashes, is_tokenizer, tokenizer_hash
 from modelhub.services.render.kept import (
     Finished,
     KeptFile,
@@ -37,7 +37,7 @@ from modelhub.services.render.kept import (
 )
 from modelhub.services.render.outcome import RenderedImage
 from modelhub.services.render.relaying import Relay
-from modelhub.services.render.run import workers
+from modelhub.services.render.workers import workers
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog, RenderRow
@@ -202,8 +202,8 @@ class _Originals:
                 f"{path} is gone, and the {file.role} of this picture was in it",
                 hint="put it back, and run `modelhub index` if it is elsewhere now",
             )
-        if path.is_dir():
-            found = folder_hash(path)
+        if is_tokenizer(path):
+            found = tokenizer_hash(path)
         elif require_regular(path).st_size != file.size:
             raise _changed(file, path)
         else:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from modelhub.catalog import FileState
-from modelhub.errors import CannotRender, ModelhubError, PartsMissing, UsageError
+from modelhub.errors import CannotRender, UsageError
 from modelhub.formats.identity import ModelKind
 from modelhub.render.addons.fitting import needs_more_than_a_prompt, require_fit
 from modelhub.render.addons.triggers import with_triggers
 from modelhub.render.defaults import resolve
-from modelhub.render.pipelines.missing import Missing, in_words, missing_parts
 from modelhub.render.prompts.tags import LoraTag, without_tags
 from modelhub.render.request import Recipe, Request, Settings, Weighted
 from modelhub.services.render.bases import base_for
+from modelhub.services.render.completing import Completing
 from modelhub.services.render.files import ModelFile, ModelFiles
+from modelhub.services.render.hashes import is_tokenizer
 from modelhub.services.render.recommended import Recommended, recommended_by_page
 from modelhub.services.render.wish import RenderWish
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 MODELS = (ModelKind.CHECKPOINT, ModelKind.DIFFUSION_MODEL)
 ADDONS = (ModelKind.LORA, ModelKind.EMBEDDING, ModelKind.VAE)
-_MOST_PARTS = 1_000
-"""So many files are looked at for a part that a model lacks."""
 _OF_PAGE = "the model's page"
 """How :func:`modelhub.render.defaults.resolve` names that source."""
 
@@ -40,12 +37,12 @@ class Ready:
     """A request that can be sent.
 
     :param files: of its recipe, by their paths.
-    :param folders: of its recipe: tokenizers.
+    :param tokenizers: of its recipe: their folders or files.
     """
 
     request: Request
     files: dict[str, ModelFile]
-    folders: tuple[str, ...]
+    tokenizers: tuple[str, ...]
     tested: ModelFile
 
 
@@ -54,6 +51,7 @@ class Asking:
 
     :param settings: of the wish, with a seed.
     :param tell: is told what the user should know: which base was taken, and why.
+    :param roots: folders of models beside those of the catalog, to look for tokenizers around.
     """
 
     def __init__(
@@ -63,6 +61,7 @@ class Asking:
         catalog: Catalog,
         files: ModelFiles,
         tell: Callable[[str], None],
+        roots: Sequence[Path] = (),
     ) -> None:
         self._wish = wish
         self._settings = settings
@@ -70,6 +69,7 @@ class Asking:
         self._files = files
         self._tell = tell
         self._told: set[str] = set()
+        self._completing = Completing(catalog, files, roots, self._tell_once)
 
     def request_for(self, tested: ModelFile, name: str) -> Request:
         """What is asked of the renderer to see what a file does, before anything is varied.
@@ -98,15 +98,15 @@ class Asking:
         for path in _addons(recipe):
             addon = self._at(path)
             require_fit(addon.path, addon.identity, base.path, base.identity)
-        recipe = self._completed(recipe, base)
+        recipe = self._completing.completed(recipe, base)
         if self._wish.triggers:
             settings = replace(settings, prompt=self._with_triggers(recipe, settings))
         request = replace(request, recipe=recipe, settings=settings)
         shown = self._tested(request, tested)
         request = replace(request, settings=self._filled(settings, base, shown))
-        folders = tuple(path for path in recipe.parts.values() if Path(path).is_dir())
-        files = {path: self._at(path) for path in _paths(recipe) if path not in folders}
-        return Ready(request, files, folders, shown)
+        tokenizers = tuple(path for path in recipe.parts.values() if is_tokenizer(Path(path)))
+        files = {path: self._at(path) for path in _paths(recipe) if path not in tokenizers}
+        return Ready(request, files, tokenizers, shown)
 
     def _at(self, path: str) -> ModelFile:
         return self._files.at(Path(path))
@@ -229,40 +229,6 @@ class Asking:
             added = prompt.removesuffix(settings.prompt).strip(" ,")
             self._tell_once(f"trigger words put into the prompt: {added}")
         return prompt
-
-    def _completed(self, recipe: Recipe, base: ModelFile) -> Recipe:
-        lacking = missing_parts(base.header, base.identity, recipe)
-        for one in lacking:
-            found = self._part(one)
-            if found is None:
-                raise PartsMissing(f"{base.path}: {in_words(lacking)}", hint=one.wanted)
-            self._tell_once(f"{base.path.name}: {one.why}; {found.path.name} supplies it")
-            if one.part == "vae":
-                recipe = replace(recipe, vae=str(found.path))
-            else:
-                recipe = replace(recipe, parts={**recipe.parts, one.part: str(found.path)})
-        return recipe
-
-    def _part(self, missing: Missing) -> ModelFile | None:
-        """A file of the catalog that supplies it; the smallest of those that are safe and fit."""
-        if missing.kind is None:
-            return None
-        rows = [
-            row
-            for row in self._catalog.list_files(f"type:{missing.kind.value}", limit=_MOST_PARTS)
-            if row.state is not FileState.MISSING
-            and row.parts == 1
-            and row.fault is None
-            and row.verdict != "dangerous"
-        ]
-        rows.sort(key=lambda row: (row.guessed, -(row.rating or 0), row.size, row.id))
-        for row in rows:
-            with suppress(ModelhubError):
-                found = self._files.at(row.file)
-                told = (found.identity.architecture, *found.identity.text_encoders)
-                if set(told).intersection(missing.fits):
-                    return found
-        return None
 
     def _tell_once(self, text: str) -> None:
         if text not in self._told:

@@ -149,21 +149,31 @@ def known_hash(one: ModelFile, status: os.stat_result) -> FileHash | None:
     return FileHash(row.sha256, row.size, details.hashes.get("AutoV3", ""))
 
 
-def folder_hash(folder: Path) -> FileHash:
-    """The hash of all files in a folder (a tokenizer): the SHA256 of what ``sha256sum`` prints.
+def is_tokenizer(part: Path) -> bool:
+    """Whether a part of a recipe is no model: a folder, or a ``tokenizer.json``."""
+    return part.suffix == ".json" or part.is_dir()
+
+
+def tokenizer_hash(place: Path) -> FileHash:
+    """The hash of a file, or of all files in a folder: the SHA256 of what ``sha256sum`` prints.
 
     :raises FileUnreadable: it cannot be read, or has files that are too large for a tokenizer.
     """
     whole, size = hashlib.sha256(), 0
     try:
-        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        if not place.is_dir():
+            size = require_regular(place).st_size
+            if size > _LARGEST_FOLDER:
+                raise FileUnreadable(f"{place} is too large for a tokenizer")
+            return FileHash(hashlib.sha256(place.read_bytes()).hexdigest().upper(), size)
+        for path in sorted(one for one in place.rglob("*") if one.is_file()):
             size += require_regular(path).st_size
             if size > _LARGEST_FOLDER:
-                raise FileUnreadable(f"{folder} is too large for a tokenizer")
+                raise FileUnreadable(f"{place} is too large for a tokenizer")
             one = hashlib.sha256(path.read_bytes()).hexdigest()
-            whole.update(f"{one}  {path.relative_to(folder).as_posix()}\n".encode(errors="replace"))
+            whole.update(f"{one}  {path.relative_to(place).as_posix()}\n".encode(errors="replace"))
     except OSError as error:
-        raise FileUnreadable(f"cannot read {folder}: {error.strerror}") from error
+        raise FileUnreadable(f"cannot read {place}: {error.strerror}") from error
     return FileHash(whole.hexdigest().upper(), size)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from modelhub.config.paths import library_root
 from modelhub.errors import (
     Cancelled,
     CatalogError,
@@ -31,7 +31,6 @@ from modelhub.progress import (
     TaskStarted,
 )
 from modelhub.render.answers import Rendered
-from modelhub.render.client import RenderWorker
 from modelhub.render.defaults import check
 from modelhub.render.images.pictures import require_pillow
 from modelhub.render.pool import RenderPool
@@ -41,7 +40,7 @@ from modelhub.services.convert.sources import chosen_sources
 from modelhub.services.render.asking import Asking, Ready
 from modelhub.services.render.drawing import Place, drawn, write_grid
 from modelhub.services.render.files import ModelFiles
-from modelhub.services.render.hashes import FileHash, FileHashes, folder_hash
+from modelhub.services.render.hashes import FileHash, FileHashes, tokenizer_hash
 from modelhub.services.render.kept import (
     Finished,
     KeptRender,
@@ -54,6 +53,7 @@ from modelhub.services.render.outcome import FailedImage, RenderedImage, RenderR
 from modelhub.services.render.relaying import Relay
 from modelhub.services.render.sheets import Refused, Sheet, sheets
 from modelhub.services.render.wish import RenderWish
+from modelhub.services.render.workers import workers
 
 if TYPE_CHECKING:
     from modelhub.catalog import Catalog
@@ -94,7 +94,7 @@ def render(
     paths = chosen_sources(catalog, texts)
     report = RenderReport()
 
-    planned = _planned(paths, wish, settings, catalog, report, listener)
+    planned = _planned(paths, wish, settings, config, catalog, report, listener)
     needed = any(
         isinstance(cell, Ready) for sheet in planned for row in sheet.cells for cell in row
     )
@@ -114,6 +114,7 @@ def _planned(
     paths: Sequence[Path],
     wish: RenderWish,
     settings: Settings,
+    config: Config,
     catalog: Catalog,
     report: RenderReport,
     listener: Listener,
@@ -131,31 +132,10 @@ def _planned(
     listener(TaskStarted(_TASK, "render"))
     listener(StageEntered(_TASK, Stage.READ))
     files = ModelFiles(catalog, allow_unsafe=wish.allow_unsafe, warn=warn)
-    asking = Asking(wish, settings, catalog, files, tell)
+    asking = Asking(wish, settings, catalog, files, tell, [library_root(config)])
     planned = list(sheets(paths, wish, files, asking))
     listener(TaskFinished(_TASK, Outcome.DONE))
     return planned
-
-
-@contextmanager
-def workers(
-    config: Config, devices: str | None, kept: RenderPool | None = None
-) -> Iterator[RenderPool]:
-    """The processes that render, starting; ended with the block, but for those that are kept.
-
-    :param devices: by name, with commas between several, which then work side by side.
-    """
-    if kept is not None:
-        kept.start()
-        yield kept
-        return
-    names = [one.strip() for one in (devices or "").split(",") if one.strip()]
-    seats = names if len(names) > 1 else (None,)
-    wanted = config.render
-    make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory // len(seats))
-    with RenderPool(seats, make) as pool:
-        pool.start()
-        yield pool
 
 
 @dataclass(slots=True)
@@ -273,7 +253,7 @@ class Run:
 
     def _hashed(self, cell: Ready) -> dict[str, FileHash]:
         found = {path: self.hashes.of(one.path, self.cancel) for path, one in cell.files.items()}
-        return found | {path: folder_hash(Path(path)) for path in cell.folders}
+        return found | {path: tokenizer_hash(Path(path)) for path in cell.tokenizers}
 
     def _recorded(self, path: Path, kept: KeptRender, sha256: str) -> tuple[int | None, list[str]]:
         try:

@@ -10,6 +10,7 @@ from modelhub.demo.weights import flux, sd1, sd3
 from modelhub.demo.weights.files import write_safetensors
 from modelhub.demo.weights.tables import Table, Tensor
 from modelhub.render.request import Recipe
+from tests.render.pipelines import qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -82,6 +83,8 @@ class Shelf:
         vae = self.vae
         if architecture == "auraflow":
             vae = self.file("sdxl vae", sd1.autoencoder(sd1.Widths(vae=VAE)))
+        elif architecture == "qwen":
+            vae = self.file("wan vae", qwen_tables.autoencoder(8))
         return Recipe(
             model=self.file(architecture, table, {"modelspec.architecture": named}),
             vae=vae,
@@ -117,6 +120,11 @@ _SMALL: dict[str, tuple[Table, Table, str]] = {
         auraflow(Aura(width=256, caption=_CAPTION, inner=768, places=64, double=1, single=1)),
         _PILE,
         "auraflow",
+    ),
+    "qwen": (
+        qwen_tables.transformer(qwen_tables.TINY),
+        qwen_tables.text_encoder(qwen_tables.TINY.caption),
+        "qwen-image",
     ),
 }  # fmt: skip
 """The transformer, the text encoder, and what the metadata say: the widths are nobody's."""

@@ -17,11 +17,14 @@ from modelhub.demo.weights import flux, sd3
 from modelhub.demo.weights.tables import Table
 from modelhub.errors import FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
+from modelhub.formats.identity import Identity
 from modelhub.render.pipelines.architectures import PIPELINES
+from modelhub.render.pipelines.flow.autoencoders import autoencoder_of
 from modelhub.render.pipelines.flow.configs import transformer_config
 from modelhub.render.pipelines.flow.encoders import UnitMatrix
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
+from tests.render.pipelines import qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -41,6 +44,7 @@ _WHOLE: dict[str, Table] = {
     "zimage": refined(Refined()),
     "lumina": refined(LUMINA),
     "auraflow": auraflow(Aura()),
+    "qwen": qwen_tables.transformer(qwen_tables.Widths()),
 }
 """As published, every block of them."""
 _WIDTHS = {"sd3": 1536, "lumina": 2304, "zimage": 3840}
@@ -51,6 +55,7 @@ _FEW: dict[str, Table] = {
     "zimage": refined(Refined(layers=1)),
     "lumina": refined(replace(LUMINA, layers=1)),
     "auraflow": auraflow(Aura(double=1, single=2)),
+    "qwen": qwen_tables.transformer(qwen_tables.Widths(blocks=1)),
 }
 _CONVERTERS = {
     "sd3": "convert_sd3_transformer_checkpoint_to_diffusers",
@@ -88,7 +93,7 @@ def _read(values: Values) -> Any:
     return np.frombuffer(data, np.float32).reshape(values.shape)
 
 
-@pytest.mark.parametrize("architecture", _FEW)
+@pytest.mark.parametrize("architecture", _CONVERTERS)
 def test_each_row_comes_where_diffusers_own_conversion_puts_it(
     architecture: str, torch: Any
 ) -> None:
@@ -107,6 +112,25 @@ def test_each_row_comes_where_diffusers_own_conversion_puts_it(
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         assert np.array_equal(ours[name], tensor.numpy()), name
+
+
+def test_wans_vae_has_the_names_and_shapes_of_qwen_images(torch: Any) -> None:
+    from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+
+    from modelhub.render.pipelines.modules import empty_module
+
+    planned = {
+        one.name: Planned(one.name, _Shape(one.shape), "F32") for one in qwen_tables.autoencoder(96)
+    }
+    made = autoencoder_of("qwen", planned, Identity())
+    convert: Any = convert_wan_vae_to_diffusers
+    theirs = convert({name: name for name in planned})
+    assert {one.name for one in made.tensors} == set(theirs)
+    module = empty_module(("diffusers", made.model_class), made.config)
+    shapes = {name: tuple(one.shape) for name, one in module.state_dict().items()}
+    assert {one.name: one.values.shape for one in made.tensors} == shapes
+    again = {one.name: one for one in made.tensors}
+    assert autoencoder_of("qwen", again, Identity()).config == made.config
 
 
 @pytest.mark.parametrize("architecture", _WHOLE)

@@ -144,7 +144,7 @@ def test_a_tokenizer_is_a_folder_its_file_or_lies_in_the_folder_of_a_pipeline(
     assert torch.equal(_picture(beside), expected)
 
 
-_KINDS = ("sd3", "flux", "chroma", "zimage", "lumina", "auraflow")
+_KINDS = ("sd3", "flux", "chroma", "zimage", "lumina", "auraflow", "qwen")
 
 
 def _plain_module(part: Part) -> Any:
@@ -274,3 +274,43 @@ def test_a_folder_of_diffusers_gives_the_picture_of_the_single_files(
     of_folder = Assembler()(Recipe(model=str(tmp_path / "folder")))
     assert of_folder.parts.keys() == assembled.parts.keys()
     assert torch.equal(_picture(of_folder), _picture(assembled))
+
+
+def test_qwen_2_5_reads_a_text_as_the_whole_model_does_that_can_see(
+    shelf: Shelf, assembler: Assembler, torch: Any
+) -> None:
+    import transformers
+
+    ours = assembler(shelf.recipe("qwen")).parts["text_encoder"].module
+    seeing = {"depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2}
+    config = transformers.Qwen2_5_VLConfig(
+        text_config=ours.config.to_dict(),
+        vision_config={**seeing, "out_hidden_size": ours.config.hidden_size},
+    )
+    whole: Any = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    whole.eval()
+    whole.model.language_model.load_state_dict(ours.state_dict(), strict=True)
+    words = {"input_ids": torch.arange(3, 40)[None], "attention_mask": torch.ones(1, 37).long()}
+    with torch.no_grad():
+        read = [one(**words, output_hidden_states=True).hidden_states[-1] for one in (ours, whole)]
+    assert torch.allclose(*read, atol=1e-5)
+
+
+def test_qwen_image_is_guided_by_what_it_shall_not_show(
+    shelf: Shelf, assembler: Assembler, torch: Any
+) -> None:
+    from modelhub.render.worker.drawing import conditioning
+
+    pipe = assembler(shelf.recipe("qwen")).pipe
+
+    def arguments(cfg: float, negative: str) -> Any:
+        settings = Settings(prompt="a cat", negative=negative, cfg=cfg)
+        return conditioning(pipe, settings, (), lambda: None, "cpu").arguments
+
+    assert arguments(4.0, "a dog") == {
+        "prompt": "a cat",
+        "negative_prompt": "a dog",
+        "true_cfg_scale": 4.0,
+    }
+    assert arguments(4.0, "")["negative_prompt"] == " "
+    assert "negative_prompt" not in arguments(1.0, "a dog")

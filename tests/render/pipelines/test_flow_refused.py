@@ -13,6 +13,7 @@ from modelhub.demo.weights.tables import Tensor
 from modelhub.errors import AddonMisfit, CannotRender, PartsMissing, UsageError
 from modelhub.render.pipelines.blueprint import blueprint_of
 from modelhub.render.request import Recipe
+from tests.render.pipelines import qwen_tables
 from tests.render.pipelines.conftest import Assembler
 from tests.render.pipelines.flow_models import SD3, T5, VAE, Shelf
 
@@ -75,6 +76,36 @@ def test_a_model_that_wants_a_picture_is_refused(shelf: Shelf) -> None:
     recipe = replace_model(shelf.flux(), shelf.file("fill", fill))
     with pytest.raises(CannotRender, match="no picture of a text alone"), blueprint_of(recipe):
         pass
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        (Tensor("time_text_embed.addition_t_embedding.weight", (2, 64)), "qwen layered"),
+        (Tensor("txt_in.text_norm.weight", (128,)), r"qwen 2\.1"),
+    ],
+)
+def test_a_qwen_image_with_another_pipeline_is_refused_by_its_edition(
+    mark: Tensor, told: str, shelf: Shelf
+) -> None:
+    true_caption = replace(qwen_tables.TINY, caption=3584, blocks=1)
+    table = [*qwen_tables.transformer(true_caption), mark]
+    path = shelf.file(f"qwen {mark.name}", table, {"modelspec.architecture": "qwen-image"})
+    with (
+        pytest.raises(CannotRender, match=told),
+        blueprint_of(replace_model(shelf.recipe("qwen"), path)),
+    ):
+        pass
+
+
+def test_what_qwen_image_lacks_is_told_with_the_usual_names_of_its_files(shelf: Shelf) -> None:
+    model = shelf.recipe("qwen").model
+    with pytest.raises(PartsMissing) as caught, blueprint_of(Recipe(model=model)):
+        pass
+    for word in ("Qwen2.5-VL-7B", "VAE of wan", "the tokenizer of Qwen2.5"):
+        assert word in caught.value.message
+    for name in ("qwen_image_vae.safetensors", "qwen_2.5_vl_7b.safetensors", "Hugging Face"):
+        assert name in caught.value.hint
 
 
 def replace_model(recipe: Recipe, model: str) -> Recipe:

@@ -57,6 +57,19 @@ def test_closing_ends_the_process_at_once_even_while_it_imports(worker: RenderWo
     worker.close()
 
 
+def test_a_process_that_is_left_ends_by_itself_and_is_buried_by_the_next(
+    worker: RenderWorker,
+) -> None:
+    number = started_number(worker)
+    worker.leave()
+    assert worker.process_id is None
+    until(lambda: gone(number))
+    worker.start()
+    assert number not in [one.pid for one in started._LEAVING]
+    worker.leave()
+    worker.leave()
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL", "SIGABRT"])
 def test_a_death_is_told_with_its_signal_and_what_to_do(worker: RenderWorker, name: str) -> None:
     number = started_number(worker)

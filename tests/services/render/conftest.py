@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from modelhub.services.render import Again, RenderedImage, RenderReport, RenderW
 from modelhub.services.render.again import render_again
 from modelhub.services.render.run import render
 from tests.render import tiny
+from tests.render.warm import shared_worker
 from tests.services.index.shelf import Library, settings
 
 SETTINGS: dict[str, Any] = {
@@ -90,12 +90,9 @@ class Studio:
 
 
 @pytest.fixture(scope="session")
-def warm_pool() -> Iterator[RenderPool]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "OMP_NUM_THREADS", "1")
-        with RenderPool() as pool:
-            pool.start()
-            yield pool
+def warm_pool(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> RenderPool:
+    worker = shared_worker(pytestconfig, tmp_path_factory)
+    return RenderPool(make=lambda: worker)
 
 
 @pytest.fixture

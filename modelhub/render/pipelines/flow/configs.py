@@ -17,6 +17,8 @@ _PATCH = 2
 """Latents on each side of a patch, of all that have their patches in a linear layer."""
 _HEAD_OF_SD3 = 64
 _HEAD_OF_AURA = 256
+_PACKED = ("flux", "chroma", "qwen")
+"""Computing on rows of patches, whose latents are the channels."""
 
 
 def transformer_config(architecture: str, shapes: PartShapes) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def transformer_config(architecture: str, shapes: PartShapes) -> dict[str, Any]:
 def latent_channels(architecture: str, config: Mapping[str, Any]) -> int:
     """How many channels the latents have that a transformer computes on."""
     channels = int(config["in_channels"])
-    return channels // _PATCH**2 if architecture in ("flux", "chroma") else channels
+    return channels // _PATCH**2 if architecture in _PACKED else channels
 
 
 def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str, ...], int]:
@@ -76,21 +78,37 @@ def _sd3(shapes: PartShapes) -> dict[str, Any]:
 
 
 def _flux_blocks(shapes: PartShapes) -> dict[str, Any]:
-    width = shapes.extent("x_embedder.weight")
+    return _double_blocks(shapes, "x_embedder", "context_embedder") | {
+        "patch_size": 1,
+        "out_channels": shapes.extent("proj_out.weight"),
+        "num_single_layers": shapes.number_of("single_transformer_blocks"),
+    }
+
+
+def _double_blocks(shapes: PartShapes, pictures: str, texts: str) -> dict[str, Any]:
+    """Blocks that have weights for the picture and others for the text.
+
+    :param pictures: the layer that latents go in by; `texts` the same of the prompt.
+    """
+    width = shapes.extent(f"{pictures}.weight")
     head = shapes.extent("transformer_blocks.0.attn.norm_q.weight")
     if width % head or head % 16:
         raise FormatError(f"heads of {head} numbers do not fit a width of {width}", hint="")
     first = head // 8
     return {
-        "patch_size": 1,
-        "in_channels": shapes.extent("x_embedder.weight", 1),
-        "out_channels": shapes.extent("proj_out.weight"),
+        "in_channels": shapes.extent(f"{pictures}.weight", 1),
         "num_layers": shapes.number_of("transformer_blocks"),
-        "num_single_layers": shapes.number_of("single_transformer_blocks"),
         "attention_head_dim": head,
         "num_attention_heads": width // head,
-        "joint_attention_dim": shapes.extent("context_embedder.weight", 1),
+        "joint_attention_dim": shapes.extent(f"{texts}.weight", 1),
         "axes_dims_rope": [first, (head - first) // 2, (head - first) // 2],
+    }
+
+
+def _qwen(shapes: PartShapes) -> dict[str, Any]:
+    return _double_blocks(shapes, "img_in", "txt_in") | {
+        "patch_size": _PATCH,
+        "out_channels": shapes.extent("proj_out.weight") // _PATCH**2,
     }
 
 
@@ -169,6 +187,7 @@ _CONFIGS: Mapping[str, Callable[[PartShapes], dict[str, Any]]] = {
     "zimage": _z_image,
     "lumina": _lumina,
     "auraflow": _aura,
+    "qwen": _qwen,
 }
 
 _BY_SIZE = {
@@ -181,6 +200,13 @@ _BY_SIZE = {
 }
 """``black-forest-labs/FLUX.1-dev`` ``scheduler/scheduler_config.json``: more noise for larger
 pictures."""
+_BY_SIZE_OF_QWEN = _BY_SIZE | {
+    "max_image_seq_len": 8192,
+    "max_shift": 0.9,
+    "shift": 1.0,
+    "shift_terminal": 0.02,
+}
+"""``Qwen/Qwen-Image`` ``scheduler/scheduler_config.json``."""
 _SHIFTS = {"sd3": 3.0, "zimage": 3.0, "lumina": 6.0, "auraflow": 1.73}
 """``shift`` of the published ``scheduler_config.json`` of each."""
 
@@ -196,4 +222,6 @@ def scheduler_config(architecture: str, *, guided: bool = True) -> dict[str, Any
     }
     if architecture in _SHIFTS:
         return made | {"shift": _SHIFTS[architecture]}
+    if architecture == "qwen":
+        return made | _BY_SIZE_OF_QWEN
     return made | (_BY_SIZE if guided else {"shift": 1.0, "use_dynamic_shifting": False})

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelhub.convert.diffusers.renaming import in_diffusers, in_original
 from modelhub.convert.readers import Source
 from modelhub.convert.values import Planned
 from modelhub.errors import AddonMisfit, CannotRender, FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.text import tokenizer_configs
-from modelhub.formats.diffusers_config.vae import vae_config
-from modelhub.formats.diffusers_names import vae_pairs
 from modelhub.formats.identity import Identity
 from modelhub.render.pipelines.architectures import PIPELINES, Needed, OtherPipeline
 from modelhub.render.pipelines.files import RecipeFiles
+from modelhub.render.pipelines.flow.autoencoders import autoencoder_of
 from modelhub.render.pipelines.flow.configs import (
     latent_channels,
     scheduler_config,
@@ -35,11 +33,8 @@ from modelhub.render.request import Recipe
 
 _TRANSFORMER = ("model.diffusion_model.", "diffusion_model.", "transformer/")
 _WRAPPED = "transformer."
-_PICTURES = 1024
-"""Width of the pictures that these models were trained on, in pixels."""
 _SIDE = 16
 """Pixels of a patch of latents."""
-_OF_VAE = {"sd3": "sd3", "auraflow": "sdxl"}
 _SCALED = (".scale_weight", ".weight_scale", ".comfy_quant")
 _WANTS_PICTURE = {"inpainting", "control"}
 
@@ -69,6 +64,8 @@ def _refuse(recipe: Recipe, identity: Identity) -> None:
         "next",
         "newbie",
         "radiance",
+        "layered",
+        "2.1",
     ):
         raise CannotRender(
             f"{recipe.model} ({identity.architecture} {identity.edition or ''}) makes no picture "
@@ -161,20 +158,19 @@ class _Drawing:
     def _vae(self, transformer: PartPlan) -> PartPlan:
         needed = next(one for one in self._pipeline.parts if one.part == "vae")
         source, tensors = self._tensors_of(needed)
-        architecture = _OF_VAE.get(self._architecture, "flux")
         try:
-            made = _autoencoder(tensors)
-            config = vae_config(_shapes(made), architecture, self._identity, sample_size=_PICTURES)
+            found = autoencoder_of(self._architecture, tensors, self._identity)
         except FormatError as error:
             raise self._no_such_part(needed, source, error) from error
         wanted = latent_channels(self._architecture, transformer.config)
-        if config["latent_channels"] != wanted:
+        if found.channels != wanted:
             raise AddonMisfit(
-                f"the VAE of {source.path} has {config['latent_channels']} channels of latents, "
+                f"the VAE of {source.path} has {found.channels} channels of latents, "
                 f"and {self._recipe.model} has {wanted}",
                 hint=f"give {needed.words} with `--vae FILE`",
             )
-        return self._part("vae", ("diffusers", "AutoencoderKL"), config, made, source)
+        model_class = ("diffusers", found.model_class)
+        return self._part("vae", model_class, found.config, found.tensors, source)
 
     def _encoder(self, needed: Needed) -> PartPlan:
         source, tensors = self._tensors_of(needed)
@@ -295,18 +291,6 @@ def _unwrapped(tensors: dict[str, Planned]) -> dict[str, Planned]:
         for name, one in tensors.items()
         if name.startswith(_WRAPPED)
     }
-
-
-def _autoencoder(tensors: Mapping[str, Planned]) -> tuple[Planned, ...]:
-    """The VAE's tensors under the names that diffusers has for them now.
-
-    :raises FormatError: a tensor has a shape that it cannot have.
-    """
-    pairs = vae_pairs(tensors)
-    original = dict(tensors)
-    if any(pair.original not in tensors for pair in pairs):
-        original = {one.name: one for one in in_original(pairs, tensors)}
-    return tuple(in_diffusers(vae_pairs(original), original))
 
 
 def _refuse_scaled(path: str, tensors: Mapping[str, Planned]) -> None:

@@ -2,7 +2,7 @@
 
 Told from names and shapes. What no tensor tells is as in the published ``config.json`` of
 ``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``EleutherAI/pile-t5-xl``,
-``Qwen/Qwen3-4B`` and ``google/gemma-2-2b``.
+``Qwen/Qwen3-4B``, ``Qwen/Qwen2.5-VL-7B-Instruct`` and ``google/gemma-2-2b``.
 """
 
 from __future__ import annotations
@@ -129,19 +129,23 @@ def _t5(tensors: Mapping[str, Planned]) -> Encoder:
 
 
 def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
-    """Qwen 3 or Gemma 2, of which the last layer's numbers are read, not the words."""
-    inner = {name.removeprefix("model."): one for name, one in tensors.items()}
+    """Qwen 3, Qwen 2.5 VL or Gemma 2, of which the last layer's numbers are read, not the words.
+
+    What Qwen 2.5 VL sees with is left out: nobody shows it a picture.
+    """
+    inner = {
+        name.removeprefix("model.").removeprefix("language_model."): one
+        for name, one in tensors.items()
+    }
     made = {
         name: Planned(name, one.values, one.dtype)
         for name, one in inner.items()
         if name.startswith(("layers.", "embed_tokens.", "norm."))
     }
     shapes = _shapes(made)
-    is_gemma = shapes.has("layers.0.post_feedforward_layernorm")
+    model_class, settings = _kind_of_language_model(shapes)
     normed = shapes.has("layers.0.self_attn.q_norm")
-    if is_gemma == normed:
-        raise FormatError("it is a language model of another kind", hint="")
-    head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEAD_OF_GEMMA
+    head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEADS[model_class]
     width = shapes.extent("embed_tokens.weight", 1)
     config = {
         "vocab_size": shapes.extent("embed_tokens.weight"),
@@ -153,12 +157,32 @@ def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
         "head_dim": head,
         "rms_norm_eps": 1e-6,
         "use_cache": False,
-        **(_GEMMA_2 if is_gemma else _QWEN_3),
+        **settings,
     }
-    return Encoder("Gemma2Model" if is_gemma else "Qwen3Model", config, tuple(made.values()), width)
+    return Encoder(model_class, config, tuple(made.values()), width)
 
 
-_HEAD_OF_GEMMA = 256
+def _kind_of_language_model(shapes: PartShapes) -> tuple[str, Mapping[str, Any]]:
+    """The class of transformers, and the settings that no tensor tells."""
+    attention = "layers.0.self_attn"
+    if shapes.has("layers.0.post_feedforward_layernorm"):
+        if not shapes.has(f"{attention}.q_norm"):
+            return "Gemma2Model", _GEMMA_2
+    elif shapes.has(f"{attention}.q_norm"):
+        return "Qwen3Model", _QWEN_3
+    elif shapes.dimensions(f"{attention}.q_proj.bias"):
+        return "Qwen2_5_VLTextModel", _QWEN_2_5
+    raise FormatError("it is a language model of another kind", hint="")
+
+
+_HEADS = {"Gemma2Model": 256, "Qwen2_5_VLTextModel": 128}
+"""Numbers of a head, where no norm of one tells."""
+_QWEN_2_5: Mapping[str, Any] = {
+    "max_position_embeddings": 128_000,
+    "rope_theta": 1_000_000.0,
+    "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+    "pad_token_id": None,
+}
 _QWEN_3: Mapping[str, Any] = {
     "max_position_embeddings": 40960,
     "rope_theta": 1_000_000.0,

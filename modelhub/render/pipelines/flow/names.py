@@ -191,6 +191,9 @@ _AURA: Rules = {
     **_under(_SINGLE, _AURA_SINGLE, "single_layers.#."),
 }
 
+_QWEN: Rules = {"__index_timestep_zero__": Into(())}
+"""Diffusers' names throughout; a mark says that edited pictures stand at the last time step."""
+
 _RULES: Mapping[str, tuple[str, Rules]] = {
     "sd3": ("joint_blocks.", _SD3),
     "flux": ("double_blocks.", _FLUX),
@@ -198,6 +201,7 @@ _RULES: Mapping[str, tuple[str, Rules]] = {
     "zimage": ("x_embedder.", _Z_IMAGE),
     "lumina": ("cap_embedder.", _LUMINA),
     "auraflow": ("double_layers.", _AURA),
+    "qwen": ("__", _QWEN),
 }
 
 

@@ -1,0 +1,144 @@
+"""VAEs of these models: which class of diffusers, its settings, its tensors.
+
+Qwen-Image has that of Wan 2.1, whose tensors have other names in the files of Wan and ComfyUI
+(``huggingface/diffusers`` ``src/diffusers/loaders/single_file_utils.py``,
+``convert_wan_vae_to_diffusers``). What scales its latents is in no tensor; the class has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelhub.convert.diffusers.renaming import in_diffusers, in_original
+from modelhub.convert.values import Planned
+from modelhub.formats.diffusers_config.shapes import PartShapes
+from modelhub.formats.diffusers_config.vae import vae_config
+from modelhub.formats.diffusers_names import vae_pairs
+from modelhub.formats.identity import Identity
+from modelhub.render.pipelines.flow.renaming import Into, Rules, renamed
+
+_PICTURES = 1024
+"""Width of the pictures that these models were trained on, in pixels."""
+_MADE_FOR = {"sd3": "sd3", "auraflow": "sdxl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Autoencoder:
+    """A VAE, before it is made.
+
+    :param model_class: of diffusers.
+    :param channels: of its latents.
+    """
+
+    model_class: str
+    config: Mapping[str, Any]
+    tensors: tuple[Planned, ...]
+    channels: int
+
+
+def autoencoder_of(
+    architecture: str, tensors: Mapping[str, Planned], identity: Identity
+) -> Autoencoder:
+    """The VAE that these tensors are.
+
+    :param architecture: of the model that it is for.
+    :param tensors: by their names without the prefix of a checkpoint.
+    :param identity: of the model.
+    :raises FormatError: they are none, or not all of one.
+    """
+    if architecture == "qwen":
+        return _of_frames(tensors)
+    made = _of_pictures(tensors)
+    made_for = _MADE_FOR.get(architecture, "flux")
+    config = vae_config(_shapes(made), made_for, identity, sample_size=_PICTURES)
+    return Autoencoder("AutoencoderKL", config, made, config["latent_channels"])
+
+
+def _of_pictures(tensors: Mapping[str, Planned]) -> tuple[Planned, ...]:
+    """The tensors under the names that diffusers has for them now."""
+    pairs = vae_pairs(tensors)
+    original = dict(tensors)
+    if any(pair.original not in tensors for pair in pairs):
+        original = {one.name: one for one in in_original(pairs, tensors)}
+    return tuple(in_diffusers(vae_pairs(original), original))
+
+
+def _of_frames(tensors: Mapping[str, Planned]) -> Autoencoder:
+    made = tuple(renamed(WAN, tensors, 0))
+    shapes = _shapes(made)
+    channels = shapes.extent("decoder.conv_in.weight", 1)
+    config = {
+        "base_dim": shapes.extent("decoder.conv_out.weight", 1),
+        "z_dim": channels,
+        "num_res_blocks": shapes.number_of("decoder.up_blocks.0.resnets") - 1,
+    }
+    return Autoencoder("AutoencoderKLQwenImage", config, made, channels)
+
+
+def _shapes(tensors: tuple[Planned, ...]) -> PartShapes:
+    return PartShapes({one.name: one.values.shape for one in tensors})
+
+
+_RESIDUAL = {
+    "residual.0": "norm1",
+    "residual.2": "conv1",
+    "residual.3": "norm2",
+    "residual.6": "conv2",
+    "shortcut": "conv_shortcut",
+}
+_LAYERS_A_LEVEL = 4
+"""Three residual blocks, and what doubles the size; the last level has none."""
+_LEVELS = 4
+
+
+def _one(name: str) -> Into:
+    return Into((name,))
+
+
+def _residual(old: str, new: str) -> dict[str, Into]:
+    return {f"{old}.{key}": _one(f"{new}.{value}") for key, value in _RESIDUAL.items()}
+
+
+def _of_side(side: str) -> dict[str, Into]:
+    """What encoder and decoder have alike."""
+    rules = {
+        f"{side}.conv1": _one(f"{side}.conv_in"),
+        f"{side}.head.0": _one(f"{side}.norm_out"),
+        f"{side}.head.2": _one(f"{side}.conv_out"),
+    }
+    for layer, resnet in ((0, 0), (2, 1)):
+        rules |= _residual(f"{side}.middle.{layer}", f"{side}.mid_block.resnets.{resnet}")
+    for name in ("norm", "to_qkv", "proj"):
+        rules[f"{side}.middle.1.{name}"] = _one(f"{side}.mid_block.attentions.0.{name}")
+    return rules
+
+
+def _upwards() -> dict[str, Into]:
+    rules: dict[str, Into] = {}
+    for level in range(_LEVELS):
+        for layer in range(_LAYERS_A_LEVEL):
+            old = f"decoder.upsamples.{level * _LAYERS_A_LEVEL + layer}"
+            new = f"decoder.up_blocks.{level}"
+            if layer < _LAYERS_A_LEVEL - 1:
+                rules |= _residual(old, f"{new}.resnets.{layer}")
+            else:
+                for name in ("resample.1", "time_conv"):
+                    rules[f"{old}.{name}"] = _one(f"{new}.upsamplers.0.{name}")
+    return rules
+
+
+WAN: Rules = {
+    "conv1": _one("quant_conv"),
+    "conv2": _one("post_quant_conv"),
+    **_of_side("encoder"),
+    **_of_side("decoder"),
+    **_residual("encoder.downsamples.#", "encoder.down_blocks.#"),
+    **{
+        f"encoder.downsamples.#.{name}": _one(f"encoder.down_blocks.#.{name}")
+        for name in ("resample.1", "time_conv")
+    },
+    **_upwards(),
+}
+"""The layers of Wan 2.1's VAE; names of diffusers are left as they are."""
