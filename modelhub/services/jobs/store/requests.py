@@ -18,6 +18,7 @@ from modelhub.services.jobs.store.dependents import end_dependents
 from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.rows import COLUMNS, job_of, shown, to_text
 from modelhub.services.jobs.store.tables import jobs
+from modelhub.services.jobs.store.wishes import wished_devices
 
 _ID_BYTES = 5
 _SHORTEST_ID = 3
@@ -68,6 +69,7 @@ class JobRequests:
                 "state": JobState.WAITING,
                 "key": key,
                 "arguments": to_text(arguments),
+                "devices": wished_devices(request.kind, request.arguments),
                 "priority": request.priority,
                 "after": to_text(after),
                 "created": now,
