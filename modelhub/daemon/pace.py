@@ -11,9 +11,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-_LOOKS = (0.0, 0.03, 0.1, 0.3, 1.0)
-"""Seconds between the looks after something happened: a slot comes free a moment after the job
-that had it says so."""
+_LOOKS = (0.0, 0.1, 1.0)
+"""Seconds between the looks after something happened: should it be seen a moment too soon."""
 _WORKER = "queue-worker-"
 
 
