@@ -23,6 +23,7 @@ from _jobs import Library, library
 from modelhub.demo.hub import DemoHub, Fault
 from modelhub.demo.weights import sd1
 from modelhub.demo.weights.files import write_safetensors
+from modelhub.progress import Stage
 from modelhub.services.jobs import Job, JobKind, JobRequest, JobState
 from modelhub.services.jobs.durable import DurableQueue
 
@@ -131,7 +132,9 @@ def _cancelled(
 def _is_at_work(job: Job) -> bool:
     if job.state.ended:
         raise RuntimeError(f"{job.title} ended too soon: {job.state} {job.error}")
-    return job.state is JobState.RUNNING and job.progress.stage is not None
+    if job.kind is JobKind.RENDER and job.progress.stage is not Stage.RENDER:
+        return False
+    return job.state is JobState.RUNNING and job.progress.done > 0
 
 
 def _wait(condition: Callable[[], bool], what: str) -> None:
