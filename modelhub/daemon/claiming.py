@@ -18,7 +18,7 @@ from modelhub.services.jobs.store.working import Turn
 
 _log = logging.getLogger(__name__)
 
-_AT_WORK, _AT_REST = 0.4, 1.0
+_AT_WORK, _AT_REST = 0.4, 2.0
 
 
 class ClaimingDispatcher(Dispatcher):
@@ -45,6 +45,7 @@ class ClaimingDispatcher(Dispatcher):
         self._claims, self._slots = claims, dict(slots)
         self._look_for_devices = look_for_devices
         self._handing = threading.Lock()
+        self._idle = False
 
     @property
     def look_every(self) -> float:
@@ -86,6 +87,8 @@ class ClaimingDispatcher(Dispatcher):
 
     def _hand_over(self) -> float | None:
         with self._handing:
+            if self._idle and not self._offered(list(self._slots)):
+                return None
             here = Counter(kind for _, _, kind in self._claims.mine())
             room = {kind: most - here[kind] for kind, most in self._slots.items()}
             offered = self._offered([kind for kind, more in room.items() if more > 0])
@@ -94,7 +97,8 @@ class ClaimingDispatcher(Dispatcher):
                 claimed.append(self._claims.claim_suspect(offered))
             for turns in claimed:
                 self._give(turns)
-            self._engine.expect(bool(here) or any(claimed))
+            self._idle = not (here or any(claimed))
+            self._engine.expect(not self._idle)
         return None
 
     def _offered(self, kinds: Sequence[str]) -> Sequence[str]:
