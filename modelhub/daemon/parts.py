@@ -131,7 +131,10 @@ class Parts:
     def tend(self) -> None:
         """What is seen to every second or so: what jobs shared is let go of once there are none."""
         if self._running.quiet_since(_RESTS_AFTER):
-            self._means.rest()
+            try:
+                self._means.rest()
+            except Exception:
+                _log.exception("what jobs shared could not be closed")
 
     def stop(self) -> None:
         """End all; jobs are stopped where they are, and parked for the next daemon."""
