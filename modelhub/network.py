@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +11,8 @@ from modelhub import __version__
 from modelhub.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from modelhub.config import Config
@@ -67,6 +70,24 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
 
+@functools.cache
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """Whom to trust: read once, since that takes longer than a small download, and a mebibyte.
+
+    :raises ConfigError: the CA file cannot be read.
+    """
+    import ssl
+
+    import httpx
+
+    if not ca_file:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"network.ca_file: cannot read {ca_file}: {error}") from error
+
+
 def http_client(
     config: Config, *, timeout: float, connections: int = 8, http2: bool = False
 ) -> httpx.Client:
@@ -75,18 +96,9 @@ def http_client(
     :param timeout: seconds without an answer or a byte.
     :raises ConfigError: the CA file cannot be read, or the proxy is no URL.
     """
-    import ssl
-
     import httpx
 
-    verify: ssl.SSLContext | bool = True
-    if config.network.ca_file:
-        try:
-            verify = ssl.create_default_context(cafile=config.network.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"network.ca_file: cannot read {config.network.ca_file}: {error}"
-            ) from error
+    verify = _trust(config.network.ca_file)
     try:
         return httpx.Client(
             headers={"User-Agent": USER_AGENT},

@@ -208,7 +208,10 @@ def sqlite_store(path: Path, patience: float, *, read_only: bool) -> Store:
     """Connections to a file that is there."""
     shown = sqlitefile.shown_path(path)
     connect = sqlitefile.connector(path, busy_timeout=patience, read_only=read_only)
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, max_overflow=-1)
+    # The last one that was used comes first: each keeps pages and statements of its own.
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, max_overflow=-1, pool_use_lifo=True
+    )
     event.listen(engine, "begin", _begin_sqlite)
     return Store(engine, shown=shown, path=path, read_only=read_only, patience=patience)
 

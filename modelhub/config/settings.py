@@ -40,6 +40,13 @@ SidecarKind = Literal["civitai.info", "a1111", "lora-manager", "stability-matrix
 JobKindName = Literal[
     "download", "index", "hash", "match", "verify", "convert", "render", "updates"
 ]
+DeviceName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(cuda|rocm|mps|xpu|cpu)(:[0-9]{1,3})?$",
+        extra={"expected": "a device such as cuda, cuda:1, rocm, mps, xpu or cpu"},
+    ),
+]
 ExtraHash = Literal["blake3", "crc32", "autov1", "autov3"]
 
 
@@ -239,6 +246,8 @@ class Team(_Section, kw_only=True, frozen=True):
     """Its name, another one than that of any other host; empty: the machine's."""
     kinds: list[JobKindName] = msgspec.field(default_factory=list)
     """Which jobs it does; empty: all."""
+    devices: list[DeviceName] = msgspec.field(default_factory=list)
+    """What it makes test images on; empty: all that torch finds here."""
     lease: Annotated[float, Meta(ge=1, le=3600)] = 20.0
     """Seconds without a sign of life after which the others take its jobs over."""
     mounts: dict[str, str] = msgspec.field(default_factory=dict)

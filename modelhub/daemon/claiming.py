@@ -6,18 +6,19 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine, workflow_id
 from modelhub.daemon.lanes import lane_of
 from modelhub.daemon.running import Running
+from modelhub.services.jobs.model import JobKind
 from modelhub.services.jobs.store import Claims, JobWork, Suspects
 from modelhub.services.jobs.store.working import Turn
 
 _log = logging.getLogger(__name__)
 
-_AT_WORK, _AT_REST = 0.4, 1.0
+_AT_WORK, _AT_REST = 0.4, 2.0
 
 
 class ClaimingDispatcher(Dispatcher):
@@ -26,6 +27,8 @@ class ClaimingDispatcher(Dispatcher):
     Nothing waits in the engine of a host: what it cannot begin at once is left to others.
 
     :param slots: how many jobs of each kind that this host does it has at a time.
+    :param look_for_devices: called when there is a render, and it is not known what there is here
+        to make it on.
     """
 
     def __init__(
@@ -36,15 +39,23 @@ class ClaimingDispatcher(Dispatcher):
         running: Running,
         claims: Claims,
         slots: Mapping[str, int],
+        look_for_devices: Callable[[], None],
     ) -> None:
         super().__init__(work, suspects, engine, running, None)
         self._claims, self._slots = claims, dict(slots)
+        self._look_for_devices = look_for_devices
         self._handing = threading.Lock()
+        self._idle = False
 
     @property
     def look_every(self) -> float:
         """Seconds between two looks: what users want of running jobs is heard within a second."""
         return _AT_WORK if self._running.ids() else _AT_REST
+
+    @property
+    def enough(self) -> int:
+        """Each end of a job is worth a look: nothing is in stock here."""
+        return 1
 
     def limit(self, slots: Mapping[str, int]) -> None:
         """Go by other slots from now on."""
@@ -76,19 +87,26 @@ class ClaimingDispatcher(Dispatcher):
 
     def _hand_over(self) -> float | None:
         with self._handing:
+            if self._idle and not self._offered(list(self._slots)):
+                return None
             here = Counter(kind for _, _, kind in self._claims.mine())
             room = {kind: most - here[kind] for kind, most in self._slots.items()}
-            open_to = [kind for kind, more in room.items() if more > 0]
-            claimed = [self._claims.claim(kind, room[kind]) for kind in self._offered(open_to)]
-            if open_to:
-                claimed.append(self._claims.claim_suspect(open_to))
+            offered = self._offered([kind for kind, more in room.items() if more > 0])
+            claimed = [self._claims.claim(kind, room[kind]) for kind in offered]
+            if offered:
+                claimed.append(self._claims.claim_suspect(offered))
             for turns in claimed:
                 self._give(turns)
-            self._engine.expect(bool(here) or any(claimed))
+            self._idle = not (here or any(claimed))
+            self._engine.expect(not self._idle)
         return None
 
     def _offered(self, kinds: Sequence[str]) -> Sequence[str]:
-        return self._claims.offered(kinds) if kinds else ()
+        offered = self._claims.offered(kinds) if kinds else []
+        if JobKind.RENDER in offered and not self._claims.devices_known:
+            self._look_for_devices()
+            offered.remove(JobKind.RENDER)
+        return offered
 
     def _give(self, turns: Sequence[Turn]) -> None:
         if turns:

@@ -14,6 +14,7 @@ from modelhub.daemon.lanes import lane_of
 from modelhub.daemon.running import Reason, Running
 from modelhub.errors import ModelhubError
 from modelhub.services.jobs.model import JobKind
+from modelhub.services.jobs.store.rows import KINDS
 from modelhub.services.jobs.store.suspects import Suspects
 from modelhub.services.jobs.store.working import JobWork, Turn
 
@@ -25,7 +26,6 @@ _ROOM = 12
 """Jobs of a kind that wait in the engine at most; of kinds with lanes, more."""
 _ROOM_OF_LANES = 64
 _LANES = (JobKind.HASH, JobKind.RENDER)
-_KINDS = frozenset(JobKind)
 
 
 class Dispatcher:
@@ -48,6 +48,7 @@ class Dispatcher:
         self._changes = None if path is None else _Changes(path)
         self._bell = threading.Event()
         self._stop = threading.Event()
+        self._ends = 0
         self._reconciled_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -73,10 +74,17 @@ class Dispatcher:
         """Look now."""
         self._bell.set()
 
+    @property
+    def enough(self) -> int:
+        """So many ends of jobs are worth a look: until then the engine has others in stock."""
+        return _ROOM // 2
+
     def told(self, kind: str) -> None:
         """A job has ended: its queue has room."""
-        self._engine.wake(kind)
-        self._bell.set()
+        self._engine.ended(kind)
+        self._ends += 1
+        if self._ends >= self.enough or not self._running.ids():
+            self._bell.set()
 
     def reconcile(self) -> None:
         """Hand over anew what the engine should have and has not.
@@ -106,6 +114,7 @@ class Dispatcher:
             if self._stop.is_set() or not (rung or self._is_due(next_try) or self._changed()):
                 continue
             try:
+                self._ends = 0
                 self._reconcile_seldom()
                 self._stop_unwanted()
                 next_try = self._hand_over()
@@ -137,7 +146,7 @@ class Dispatcher:
     def _hand_over(self) -> float | None:
         self._work.settle()
         for kind in self._work.kinds_waiting():
-            if kind not in _KINDS:
+            if kind not in KINDS:
                 continue  # of a later modelhub, which will do it
             room = _ROOM_OF_LANES if kind in _LANES else _ROOM
             self._give(self._work.turns(kind, room))

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelhub.daemon.pace import Pace, Patience
+from modelhub.daemon.insides import SELDOM, Places, patient_threads
+from modelhub.daemon.pace import Pace
 from modelhub.errors import MissingExtra
 from modelhub.services.jobs.place import JobsPlace
 from modelhub.services.jobs.store.working import Turn
@@ -33,16 +32,16 @@ _WORKFLOW = "modelhub.job"
 _OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
 _URGENCY = 1 << 20
 """Added to a priority: DBOS knows no negative ones."""
-_QUEUES, _SCHEDULER = "queue_thread", "dynamic_scheduler_loop"
-_SWEEP = "_BACKGROUND_JOBS_INTERVAL_SEC"
-_SELDOM = 60.0
 _WITH_WORK = 2.0
 _CONNECTIONS = 8
 """To a server, which has only so many for all hosts; each is held for a moment at a time."""
+_STATEMENTS = 32
+"""That a connection keeps prepared: they take more memory than all else that it has."""
 _TO_NOTICE_THE_END = 0.5
 """Seconds between two looks of its listener: it has nothing to look for, and costs nothing."""
 
-Perform = Callable[[str, int], None]
+Perform = Callable[[str, int, str], None]
+"""Does the run of a job: its id, its generation, and its kind, or nothing where that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class Engine:
     """DBOS on the jobs database. One a process.
 
     :param host: the name of this machine; its unfinished runs are taken up again at the start.
-    :param perform: does the run of a job; called in a thread of its own.
     :param longest: seconds after which a queue is looked into even when nobody has told of work.
     """
 
@@ -74,10 +72,13 @@ class Engine:
         self._longest = longest
         self._pace = Pace(longest)
         self._dbos: Any = None
+        self._places: Places | None = None
+        self._kinds: dict[str, str] = {}
 
     def start(self, perform: Perform) -> None:
         """Start the threads, and take up the runs that were cut off.
 
+        :param perform: called for each run in a thread of its own.
         :raises MissingExtra: DBOS is not installed.
         """
         dbos = _imported()
@@ -92,20 +93,30 @@ class Engine:
                 "log_level": "WARNING",
                 "enable_otlp": False,
                 "notification_listener_polling_interval_sec": _TO_NOTICE_THE_END,
-                "scheduler_polling_interval_sec": _SELDOM,
+                "scheduler_polling_interval_sec": SELDOM,
                 "sys_db_pool_size": _CONNECTIONS,
             }
         )
-        _register(dbos, perform)
+        _register(dbos, self._performed_by(perform))
         if self._place.path is None:
             self._dbos.listen_queues([self._queue(kind) for kind in self._limits])
-        with _patient_threads(self._pace):
+        with patient_threads(self._pace):
             dbos.DBOS.launch()
+        self._places = Places.of(self._dbos, self._pace)
         self.limit(self._limits)
+
+    def _performed_by(self, perform: Perform) -> Callable[[str, int], None]:
+        def run(job_id: str, generation: int) -> None:
+            # Of one that another process was given, the kind is not known here.
+            perform(job_id, generation, self._kinds.pop(workflow_id(job_id, generation), ""))
+
+        return run
 
     def limit(self, limits: Mapping[str, Limit]) -> None:
         """Set how many jobs of each kind run at a time, from now on."""
         self._limits = dict(limits)
+        if self._places is not None:
+            self._places.forget_queues()
         for kind, limit in self._limits.items():
             self._dbos.register_queue(
                 self._queue(kind),
@@ -114,6 +125,8 @@ class Engine:
                 polling_interval_sec=1.0,
                 on_conflict="always_update",
             )
+        if self._places is not None:
+            self._places.forget_queues()
 
     def hand(self, turns: Iterable[tuple[Turn, str]]) -> None:
         """Put runs into their queues, each in its lane."""
@@ -127,11 +140,22 @@ class Engine:
             }
             if self._limits[turn.kind].by_lane is not None:
                 options["queue_partition_key"] = lane or "any"
+            self._kinds[options["workflow_id"]] = turn.kind
             self._dbos.enqueue_workflow_with_options(options, turn.id, turn.generation)
 
     def wake(self, kind: str) -> None:
         """Have the queue of a kind looked into now."""
         self._pace.wake(self._queue(kind))
+
+    def leave(self, job_id: str, generation: int) -> None:
+        """Let the next run in, though the end of this one is not written yet."""
+        if self._places is not None:
+            self._places.leave(workflow_id(job_id, generation))
+
+    def ended(self, kind: str) -> None:
+        """A run of a kind is about to end, and its place in the queue to come free."""
+        if self._places is None:
+            self.wake(kind)
 
     def expect(self, work: bool) -> None:
         """Say whether it has anything to do: then it looks for it now and then without being woken,
@@ -199,7 +223,7 @@ def _imported() -> Any:
     return dbos
 
 
-def _register(dbos: Any, perform: Perform) -> None:
+def _register(dbos: Any, perform: Callable[[str, int], None]) -> None:
     """Make `perform` the one step of the workflow of all jobs."""
 
     def run(job_id: str, generation: int) -> None:
@@ -214,7 +238,13 @@ def _sqlite_engine(path: os.PathLike[str]) -> Any:
     so that at worst a run is begun again."""
     from sqlalchemy import create_engine, event
 
-    engine = create_engine(f"sqlite:///{os.fspath(path)}", pool_size=8, max_overflow=-1)
+    engine = create_engine(
+        f"sqlite:///{os.fspath(path)}",
+        connect_args={"cached_statements": _STATEMENTS},
+        pool_size=8,
+        max_overflow=-1,
+        pool_use_lifo=True,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -222,36 +252,6 @@ def _sqlite_engine(path: os.PathLike[str]) -> Any:
         connection.execute("PRAGMA busy_timeout = 30000")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -1024")
 
     return engine
-
-
-@contextmanager
-def _patient_threads(pace: Pace) -> Iterator[None]:
-    """While the engine is launched, its threads get our pace to wait by.
-
-    Where a later DBOS has other places for that, its own pace stays: once a second, at some cost.
-    """
-    import dbos._dbos as module
-    from dbos import _workflow_commands
-
-    theirs = {name: getattr(module, name, None) for name in (_QUEUES, _SCHEDULER)}
-    if None in theirs.values() or not hasattr(_workflow_commands, _SWEEP):
-        _log.warning("this version of dbos keeps its own pace: an idle daemon costs more")
-        yield
-        return
-    run_queues: Any = theirs[_QUEUES]
-
-    def patient(stop: threading.Event, instance: Any) -> None:
-        run_queues(Patience(stop, pace), instance)
-
-    setattr(module, _QUEUES, patient)
-    # Of its schedules we have none: ours look at the jobs that there were.
-    setattr(module, _SCHEDULER, lambda *_: None)
-    # It looks for delayed runs and those that took too long: we have neither.
-    setattr(_workflow_commands, _SWEEP, _SELDOM)
-    try:
-        yield
-    finally:
-        for name, function in theirs.items():
-            setattr(module, name, function)

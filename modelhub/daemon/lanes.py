@@ -29,6 +29,12 @@ def limits(config: Config) -> dict[str, Limit]:
     }
 
 
+def most_at_once(config: Config, kind: str) -> int | None:
+    """How many jobs of a kind may be at work on this host; None: that depends on their lanes."""
+    limit = limits(config).get(JobKind(kind)) if kind in frozenset(JobKind) else None
+    return None if limit is None else limit.at_once
+
+
 def slots(config: Config) -> dict[str, int]:
     """How many jobs of each kind that it does a host has at a time, where several share them.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sqlite3
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 _ARENAS = 2
 _M_ARENA_MAX = -8
+_CACHES = 24 << 20
+"""Bytes of the caches of SQLite in this process."""
 
 
 def keep_arenas_few() -> None:
@@ -20,6 +23,13 @@ def keep_arenas_few() -> None:
     library = _glibc()
     if library is not None:
         library.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def keep_caches_small() -> None:
+    """Let all connections to SQLite together keep few pages: each would keep its own of a catalog
+    that it has once walked through, for as long as the daemon runs."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"PRAGMA soft_heap_limit = {_CACHES}")
 
 
 def give_back() -> None:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-_LOOKS = (0.0, 0.03, 0.1, 0.3, 1.0)
-"""Seconds between the looks after something happened: a slot comes free a moment after the job
-that had it says so."""
+_LOOKS = (0.0, 0.1, 1.0)
+"""Seconds between the looks after something happened: should it be seen a moment too soon."""
 _WORKER = "queue-worker-"
 
 
-@dataclass(slots=True)
 class _Waiter:
-    """One thread of the engine: the looks that it has had since something happened."""
+    """One thread of the engine: what wakes it, and the looks that it has had since."""
 
-    looks: int = 0
+    def __init__(self, lock: threading.Lock) -> None:
+        # Of its own, so that waking one thread does not wake them all.
+        self.woken = threading.Condition(lock)
+        self.looks = 0
 
 
 class Pace:
@@ -35,36 +35,42 @@ class Pace:
 
     def __init__(self, longest: float, looks: Sequence[float] = _LOOKS) -> None:
         self._longest, self._looks = longest, looks
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiters: dict[str, _Waiter] = {}
         self.stopped = False
 
     def wake(self, queue: str) -> None:
         """Something happened in a queue: have it looked into now."""
-        with self._changed:
+        with self._lock:
             waiter = self._waiters.get(_WORKER + queue)
             if waiter is not None:
                 waiter.looks = 0
-            self._changed.notify_all()
+                waiter.woken.notify_all()
 
     def let_wait(self, longest: float) -> None:
         """From now on, let no thread wait for longer than so many seconds."""
-        with self._changed:
+        with self._lock:
             if self._longest != longest:
                 self._longest = longest
-                self._changed.notify_all()
+                self._notify_all()
 
     def stop(self) -> None:
         """Let all threads go, for good."""
-        with self._changed:
+        with self._lock:
             self.stopped = True
-            self._changed.notify_all()
+            self._notify_all()
+
+    def _notify_all(self) -> None:
+        for waiter in self._waiters.values():
+            waiter.woken.notify_all()
 
     def wait(self) -> None:
         """Wait for the turn of this thread."""
         name = threading.current_thread().name
-        with self._changed:
-            waiter = self._waiters.setdefault(name, _Waiter())
+        with self._lock:
+            waiter = self._waiters.get(name)
+            if waiter is None:
+                waiter = self._waiters[name] = _Waiter(self._lock)
             began = time.monotonic()
             while not self.stopped:
                 late = waiter.looks >= len(self._looks)
@@ -72,7 +78,7 @@ class Pace:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(left)
+                waiter.woken.wait(left)
             waiter.looks = min(waiter.looks + 1, len(self._looks))
 
 

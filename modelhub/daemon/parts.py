@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from modelhub import __version__
 from modelhub.daemon.claiming import ClaimingDispatcher
 from modelhub.daemon.crashes import Crashes
+from modelhub.daemon.devices import HostDevices
 from modelhub.daemon.dispatch import Dispatcher
 from modelhub.daemon.engine import Engine
-from modelhub.daemon.lanes import limits, slots
+from modelhub.daemon.lanes import limits, most_at_once, slots
 from modelhub.daemon.means import Means
 from modelhub.daemon.membership import Membership, identity
-from modelhub.daemon.memory import keep_arenas_few
+from modelhub.daemon.memory import keep_arenas_few, keep_caches_small
 from modelhub.daemon.metrics import MetricsServer, figures, resident_bytes
 from modelhub.daemon.perform import Performer
 from modelhub.daemon.running import Running
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _STOP_PATIENCE = 20.0
 _LOOKS_AT_ALL = 60.0
+_RESTS_AFTER = 2.0
+"""Seconds without a job: the next of many may begin a moment after the last."""
 
 
 class Parts:
@@ -60,6 +63,7 @@ class Parts:
         self._means = Means(daemon.config)
         self._teller = Teller(lambda: daemon.config, self.requests.get)
         self._membership: Membership | None = None
+        self._devices: HostDevices | None = None
         if place.path is None:
             self.dispatcher, self._membership = self._among_hosts(database, host)
         else:
@@ -67,7 +71,13 @@ class Parts:
                 self._work, self._suspects, self._engine, self._running, place.path
             )
         self._performer = Performer(
-            self._work, self._running, self._means, self.dispatcher.told, self._teller.ended
+            self._work,
+            self._running,
+            self._means,
+            most=lambda kind: most_at_once(daemon.config, kind),
+            leave=self._engine.leave,
+            told=self.dispatcher.told,
+            ended=self._teller.ended,
         )
         self._watcher = Watcher(lambda: daemon.config)
         self._schedule = Schedule(
@@ -80,9 +90,15 @@ class Parts:
         daemon = self._daemon
         own = identity(daemon.place.folder / f"{daemon.place.stem}.host")
         lease = HostLease(database, host, own, daemon.config)
-        claims = Claims(database, lease)
+        self._devices = devices = HostDevices(daemon.config, lease.renders_on)
         dispatcher = ClaimingDispatcher(
-            self._work, self._suspects, self._engine, self._running, claims, slots(daemon.config)
+            self._work,
+            self._suspects,
+            self._engine,
+            self._running,
+            Claims(database, lease),
+            slots(daemon.config),
+            devices.look,
         )
         return dispatcher, Membership(lease, self._running, dispatcher.ring, dispatcher.tend)
 
@@ -94,6 +110,7 @@ class Parts:
         :raises HostNameTaken: another host does jobs under this one's name.
         """
         keep_arenas_few()
+        keep_caches_small()
         self._serve_metrics()
         self._teller.start()
         if self._membership is not None:
@@ -111,13 +128,23 @@ class Parts:
         wanted = config.jobs
         self._suspects.account(wanted.attempts, crashed=crashed, pause=wanted.backoff, host=host)
 
+    def tend(self) -> None:
+        """What is seen to every second or so: what jobs shared is let go of once there are none."""
+        if self._running.quiet_since(_RESTS_AFTER):
+            try:
+                self._means.rest()
+            except Exception:
+                _log.exception("what jobs shared could not be closed")
+
     def stop(self) -> None:
         """End all; jobs are stopped where they are, and parked for the next daemon."""
         self._schedule.stop()
         self.dispatcher.stop()
+        self._performer.admit_no_more()
         if not self._running.close(_STOP_PATIENCE):
             # What does not stop in time is cut off, and taken up as after a kill.
             _log.warning("jobs did not stop in time", extra={"jobs": self._running.ids()})
+        self._performer.close()
         self._watcher.stop()
         if self._membership is not None:
             self._membership.leave()
@@ -134,6 +161,8 @@ class Parts:
         self._engine.limit(limits(self._daemon.config))
         if isinstance(self.dispatcher, ClaimingDispatcher):
             self.dispatcher.limit(slots(self._daemon.config))
+        if self._devices is not None:
+            self._devices.configure(self._daemon.config)
         self._watcher.restart()
         self._serve_metrics()
         self.dispatcher.ring()

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from modelhub.daemon.gate import Gate
 from modelhub.daemon.retrying import may_pass, pause_before
 from modelhub.daemon.running import Reason, Running
 from modelhub.errors import ModelhubError
 from modelhub.progress import Event, Stepped
 from modelhub.services.jobs.model import Job, JobProgress
 from modelhub.services.jobs.progress import ProgressFold
-from modelhub.services.jobs.store.working import Begun, JobWork
+from modelhub.services.jobs.pulse import Pulse
+from modelhub.services.jobs.store.working import Begun, JobWork, Seen
 
 if TYPE_CHECKING:
     from modelhub.daemon.means import Means
@@ -30,6 +32,8 @@ class Performer:
     """Does the runs that the engine begins. Any thread may use it.
 
     :param means: settings, key and render processes.
+    :param most: gives how many jobs of a kind may be at work; None: any number.
+    :param leave: called when a run has done its work, and before its end is kept.
     :param told: called with the kind of a job whenever one has ended.
     :param ended: called with its id after that.
     """
@@ -39,22 +43,34 @@ class Performer:
         work: JobWork,
         running: Running,
         means: Means,
+        *,
+        most: Callable[[str], int | None],
+        leave: Callable[[str, int], None],
         told: Callable[[str], None],
         ended: Callable[[str], None],
     ) -> None:
         self._work, self._running, self._means = work, running, means
-        self._told, self._ended = told, ended
+        self._leave, self._told, self._ended = leave, told, ended
+        self._gate = Gate(most)
+        self._pulse = Pulse()
         self.runs: Counter[str] = Counter()
         """How many were brought to an end, by kind."""
         self.previews: dict[str, bytes] = {}
         """Of each picture that is being made, what there is of it: a small PNG, by its job."""
 
-    def perform(self, job_id: str, generation: int) -> None:
+    def perform(self, job_id: str, generation: int, kind: str) -> None:
         """Do a run, if it is its turn still. What goes wrong is kept with the job.
 
+        :param kind: of the job; empty: it is looked up.
         :raises CatalogError: its database could not be written to for long; it was not begun, and
             is handed over anew.
         """
+        kind = kind or self._work.kind_of(job_id)
+        with self._gate.passed(kind) as may_begin:
+            if may_begin:
+                self._begin(job_id, generation)
+
+    def _begin(self, job_id: str, generation: int) -> None:
         begun = self._work.begin(job_id, generation)
         if begun is None:
             return
@@ -69,23 +85,33 @@ class Performer:
         finally:
             self.previews.pop(job_id, None)
             self._running.end(job_id)
-            if not self._running.ids():
-                self._means.rest()
             self.runs[job.kind] += 1
             self._told(job.kind)
             self._ended(job_id)
+
+    def admit_no_more(self) -> None:
+        """Let no run begin that has not begun."""
+        self._gate.close()
+
+    def close(self) -> None:
+        """End its thread; no run may be under way."""
+        self._pulse.close()
 
     def _do(self, begun: Begun, cancel: threading.Event) -> None:
         from modelhub.services.jobs.work import do_job
 
         job = begun.job
-        fold = ProgressFold(lambda progress, log: self._keep_progress(begun, progress, log))
+        fold = ProgressFold(
+            lambda progress, log: self._keep_progress(begun, progress, log), pulsed=True
+        )
 
         def listen(event: Event) -> None:
             if isinstance(event, Stepped) and event.preview:
                 self.previews[job.id] = event.preview
             fold(event)
 
+        self._pulse.add(job.id, fold)
+        keep: Callable[[Seen], bool]
         try:
             result = do_job(
                 job.kind,
@@ -98,13 +124,15 @@ class Performer:
                 shared=self._means.shared,
             )
         except Exception as error:
-            fold.flush()
-            ended = partial(self._ended_badly, begun, error)
-            self._kept(ended)
+            keep = partial(self._ended_badly, begun, error)
         else:
-            fold.flush()
-            self._kept(lambda: self._work.done(job.id, begun.generation, result))
+            keep = partial(self._work.done, job.id, begun.generation, result)
             _log.info("job done", extra={"job": job.id, "kind": job.kind, "title": job.title})
+        finally:
+            self._pulse.drop(job.id)
+            fold.close()
+            self._leave(job.id, begun.generation)
+        self._kept(lambda: keep(Seen(fold.progress, fold.log)))
 
     def _keep_progress(self, begun: Begun, progress: JobProgress, log: tuple[str, ...]) -> None:
         try:
@@ -113,12 +141,12 @@ class Performer:
             # Of a moment only: the next one is kept again.
             _log.warning("progress not kept", extra={"job": begun.job.id, "why": error.message})
 
-    def _ended_badly(self, begun: Begun, error: Exception) -> bool:
+    def _ended_badly(self, begun: Begun, error: Exception, seen: Seen) -> bool:
         job, generation = begun.job, begun.generation
         reason = self._running.reason(job.id)
         if reason is not None:
             _log.info("job stopped", extra={"job": job.id, "why": reason})
-            return self._stopped(job, generation, reason)
+            return self._stopped(job, generation, reason, seen)
         text, hint = _words(error)
         failures = begun.failures + 1
         about = {"job": job.id, "kind": job.kind, "title": job.title, "why": text}
@@ -128,20 +156,20 @@ class Performer:
             _log.warning("job failed", extra=about)
             if failures > 1:
                 text = f"{text} (tried {failures} times)"
-            return self._work.failed(job.id, generation, text, hint)
+            return self._work.failed(job.id, generation, text, hint, seen)
         seconds = pause_before(failures, self._means.config.jobs.backoff)
         _log.warning("job is tried again", extra={**about, "seconds": seconds})
         return self._work.try_later(
-            job.id, generation, text, hint, seconds=seconds, failures=failures
+            job.id, generation, text, hint, seconds=seconds, failures=failures, seen=seen
         )
 
-    def _stopped(self, job: Job, generation: int, reason: Reason) -> bool:
+    def _stopped(self, job: Job, generation: int, reason: Reason, seen: Seen) -> bool:
         if reason is Reason.PAUSE:
-            return self._work.paused(job.id, generation)
+            return self._work.paused(job.id, generation, seen)
         if reason is Reason.CANCEL:
-            return self._work.cancelled(job.id, generation)
+            return self._work.cancelled(job.id, generation, seen)
         if reason is Reason.PARK:
-            return self._work.parked(job.id, generation)
+            return self._work.parked(job.id, generation, seen)
         return False
 
     def _kept(self, keep: Callable[[], bool]) -> None:

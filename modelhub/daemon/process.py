@@ -74,7 +74,7 @@ class Daemon:
                 if ready is not None:
                     ready()
                 while not self._stop.wait(_HEARS_SIGNALS):
-                    pass
+                    parts.tend()
             finally:
                 _log.info("daemon ends")
                 parts.stop()

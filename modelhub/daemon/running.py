@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -33,6 +34,7 @@ class Running:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._closing = False
+        self._last_end: float | None = None
         self._empty = threading.Condition(self._lock)
 
     def begin(self, job_id: str, kind: str, generation: int = 0) -> threading.Event | None:
@@ -47,6 +49,7 @@ class Running:
         """It runs no more."""
         with self._lock:
             del self._runs[job_id]
+            self._last_end = time.monotonic()
             self._empty.notify_all()
 
     def stop(self, job_id: str, reason: Reason) -> None:
@@ -67,6 +70,17 @@ class Running:
         """The ids of all."""
         with self._lock:
             return list(self._runs)
+
+    def quiet_since(self, seconds: float) -> bool:
+        """Whether the last run ended so long ago, and none has begun; True once for each such
+        pause, so that somebody can tidy up in it."""
+        with self._lock:
+            if self._runs or self._last_end is None:
+                return False
+            quiet = time.monotonic() - self._last_end >= seconds
+            if quiet:
+                self._last_end = None
+            return quiet
 
     def generations(self) -> dict[str, int]:
         """Which run of each job it is."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelhub.services.watch import Told
 
 _log = logging.getLogger(__name__)
-_TOGETHER = 0.5
+_TOGETHER = 1.5
 """Seconds that notifications are collected for: most are of what the daemon's own jobs write, and
 looking at fifty files at once costs little more than looking at one."""
 _LOOK_EVERY = 30.0

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -22,13 +23,18 @@ from .conftest import PATIENCE, Library, wait_for
 MIB = 1 << 20
 
 
-def test_a_daemon_killed_in_a_download_goes_on_with_it_when_started_again(
-    library: Library,
-) -> None:
+def test_a_daemon_asleep_and_then_killed_in_a_download_goes_on_with_it(library: Library) -> None:
+    """A laptop that is closed and opened again is a process that is stopped for a while."""
     reference, file = library.publish("killed.safetensors", b"killed!!" * MIB)
     library.hub.faults.add(Fault(kind="slow", rate=MIB, times=None))
     job = library.pull(reference, arguments={"connections": 1})
-    library.kill(_after_some_bytes(library, job.id))
+    daemon = _after_some_bytes(library, job.id)
+    daemon.send_signal(signal.SIGSTOP)
+    time.sleep(2)
+    before = library.queue.get(job.id).progress.done
+    daemon.send_signal(signal.SIGCONT)
+    assert library.downloads(job, before + MIB).attempts == 1, "awake, it goes on with it"
+    library.kill(daemon)
     assert library.state(job) is JobState.RUNNING, "nobody was left to say otherwise"
     assert not library.contact.attended()
     library.hub.faults.clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from modelhub.catalog import open_catalog
 from modelhub.demo.hub import DemoHub, Fault
 from modelhub.services.jobs import Job, JobKind, JobRequest, JobState
 from modelhub.services.jobs.store import JobWork, open_jobs
+from tests.render import tiny
 
-from .conftest import Library, wait_for
+from .conftest import PATIENCE, Library, wait_for
 
 MIB = 1 << 20
 
@@ -157,46 +160,51 @@ def test_no_more_downloads_run_at_once_than_are_allowed_and_the_urgent_go_first(
     assert [one.id for one in begun].index(urgent.id) == 3
 
 
-def test_a_conversion_waits_for_its_download(served: Library, tmp_path: Path) -> None:
-    from modelhub.services.jobs.plain import to_plain
-
-    reference, file = served.publish("first.safetensors", _tiny_model())
-    slow(served.hub, file.id, 100)
-    target = tmp_path / "converted.safetensors"
+def test_a_picture_waits_for_its_conversion_and_that_for_its_download(
+    served: Library, tmp_path: Path
+) -> None:
+    model = tiny.write_sd1(tmp_path / "drawn.safetensors").read_bytes()
+    reference, file = served.publish("drawn.safetensors", model)
+    path = served.hub.stored(file.id or 0).storage_path
+    served.hub.faults.add(Fault(kind="stall", path=path, after=1000, times=None))
+    converted = tmp_path / "converted.safetensors"
+    source = str(served.folder / "models/checkpoints/drawn.safetensors")
     pull = served.pull(reference)
     convert = served.queue.enqueue(
         JobRequest(
             kind=JobKind.CONVERT,
             title="convert",
             after=[pull.id],
-            arguments=to_plain(
-                {
-                    "sources": [str(served.folder / "models/checkpoints/first.safetensors")],
-                    "request": {"options": {"dtype": "fp16"}, "output": target},
-                }
-            ),
+            arguments={
+                "sources": [source],
+                "request": {"options": {"dtype": "fp16"}, "output": str(converted)},
+            },
         )
     )
+    asked = served.popen(
+        *("render", str(converted), "--prompt", "a cat", "--steps", "1", "--size", "64x64"),
+        *("--device", "cpu", "--out", str(tmp_path / "pictures")),
+        *("--detach", "--after", convert.id, "--json"),
+    )
+    out, err = asked.communicate(timeout=PATIENCE)
+    assert asked.returncode == 0, err.decode()
+    render = served.queue.get(json.loads(out)[0]["id"])
     served.reaches(pull, JobState.RUNNING)
-    assert served.state(convert) is JobState.WAITING
+    assert (served.state(convert), served.state(render)) == (JobState.WAITING, JobState.WAITING)
     served.hub.faults.clear()
-    done = served.ended(convert)
 
-    assert done.state is JobState.DONE, done.error
-    assert target.is_file()
-    assert done.started is not None
-    first = served.queue.get(pull.id)
-    assert first.ended is not None
-    assert first.ended <= done.started
+    done = [served.ended(job) for job in (pull, convert, render)]
 
-
-def _tiny_model() -> bytes:
-    import json
-    import struct
-
-    header = {"weight": {"dtype": "F32", "shape": [2048], "data_offsets": [0, 8192]}}
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + struct.pack("<2048f", *range(2048))
+    assert {one.state for one in done} == {JobState.DONE}, [one.error for one in done]
+    for before, after in pairwise(done):
+        assert before.ended is not None
+        assert after.started is not None
+        assert before.ended <= after.started
+    assert done[2].result is not None
+    (image,) = done[2].result["images"]
+    assert Path(image["path"]).parent == tmp_path / "pictures"
+    assert Path(image["path"]).read_bytes().startswith(b"\x89PNG")
+    assert image["tested"] == str(converted)
 
 
 def test_a_job_whose_file_is_gone_fails_and_says_which(served: Library, tmp_path: Path) -> None:
@@ -229,8 +237,13 @@ def test_a_job_of_a_later_modelhub_is_left_for_it(served: Library) -> None:
     job = served.queue.enqueue(request)
     served.ended(served.pull("987654321"))
 
-    assert served.state(job) is JobState.WAITING
+    found = served.queue.get(job.id)
+    assert found.state is JobState.WAITING
+    assert "needs a newer modelhub" in found.error
+    assert "dream" in found.error
+    assert "upgrade" in found.hint
     served.queue.cancel(job.id)
+    assert served.queue.get(job.id).error == ""
 
 
 def test_many_users_queue_at_once_and_nothing_is_lost(served: Library) -> None:

@@ -69,4 +69,9 @@ def test_the_engine_has_the_places_that_our_pace_is_put_in() -> None:
 
     assert callable(vars(dbos._dbos)["queue_thread"])
     assert callable(vars(dbos._dbos)["dynamic_scheduler_loop"])
+    from dbos._core import ActiveWorkflowById
+    from dbos._sys_db import SystemDatabase
+
     assert _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC > 0
+    assert {"add", "_remove"} <= vars(ActiveWorkflowById).keys()
+    assert {"_is_latest_version", "get_queue"} <= vars(SystemDatabase).keys()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import text
 
+from modelhub import __version__
 from modelhub.config import Config
 from modelhub.config.settings import CatalogSettings, Jobs, Team
 from modelhub.errors import CatalogUnreachable, HostNameTaken
@@ -19,12 +20,15 @@ from modelhub.services.jobs.store import (
     JobDatabase,
     JobRequests,
     JobWork,
+    hosts_of,
     open_jobs,
 )
 from tests.catalog.postgres_server import PostgresServer, empty
 from tests.daemon.conftest import wait_for
 
 KIND = JobKind.DOWNLOAD
+NEW = ("devices", "about")
+"""Columns of hosts that an earlier modelhub did not have."""
 LONG, OVER = 3600.0, -1.0
 """Leases that do not run out during a test, and that have run out at once."""
 
@@ -287,3 +291,71 @@ def test_hosts_that_come_at_the_same_moment_make_the_tables_once(postgres: Postg
         thread.join()
 
     assert counted == [0, 0, 0, 0]
+
+
+def ask_for_picture(shared: Shared, device: str) -> Job:
+    wish = {"device": {"device": device}} if device else {}
+    arguments = {"files": [f"on {device}"], "wish": wish}
+    return shared.ask(f"on {device}", kind=JobKind.RENDER, arguments=arguments)
+
+
+def test_a_picture_is_made_only_where_the_device_is_that_it_wishes_for(shared: Shared) -> None:
+    small, large = shared.host("small"), shared.host("large")
+    assert small.claims.offered([JobKind.RENDER]) == []
+    wished = {one: ask_for_picture(shared, one).id for one in ("CUDA:1", "cpu", "cuda", "mps", "")}
+    assert small.claims.offered([JobKind.RENDER]) == [JobKind.RENDER], "that is when it looks"
+    small.lease.renders_on(["cpu"])
+    assert [one.id for one in small.claims.claim(JobKind.RENDER, 9)] == [wished["cpu"]], (
+        "what wishes for nothing waits for a host that has not looked yet"
+    )
+
+    large.lease.renders_on(["cuda", "cuda:1", "cpu"])
+    assert small.claims.claim(JobKind.RENDER, 9) == []
+    taken = {one.id for one in large.claims.claim(JobKind.RENDER, 9)}
+    assert taken == {wished["CUDA:1"], wished["cuda"], wished[""]}
+
+    again, nonsense = ask_for_picture(shared, "").id, ask_for_picture(shared, "gpu 7").id
+    large.lease.leave()
+    assert {one.id for one in small.claims.claim(JobKind.RENDER, 9)} >= {again, nonsense}, (
+        "where no host has more than a processor, one with a processor makes it"
+    )
+    assert small.claims.offered([JobKind.RENDER]) == [], "the rest waits for its device"
+
+
+def test_hosts_tell_what_they_are(shared: Shared) -> None:
+    shared.host("lost", OVER)
+    told = shared.host("told")
+    told.lease.renders_on(["cuda", "cpu"])
+
+    lost, host = hosts_of(shared.database)
+
+    assert (lost.name, lost.alive, lost.devices) == ("lost", False, None)
+    assert (host.name, host.alive, host.devices) == ("told", True, ("cuda", "cpu"))
+    assert (host.version, host.kinds, host.mounts, host.at_work) == (__version__, (), {}, 0)
+    assert host.silent < LONG
+
+
+def test_the_tables_of_an_earlier_modelhub_are_brought_up_to_date(
+    postgres: PostgresServer,
+) -> None:
+    earlier = Config(catalog=CatalogSettings(database_url=postgres.new_database()))
+    with open_jobs(earlier) as database:
+        asked, _ = JobRequests(database).add(
+            JobRequest(
+                kind=JobKind.RENDER,
+                arguments={"files": ["x"], "wish": {"device": {"device": "cuda"}}},
+                title="of before",
+            )
+        )
+        with database.write() as connection:
+            for table, column in (("jobs", "devices"), *(("job_hosts", one) for one in NEW)):
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+            connection.execute(text("UPDATE job_schema SET version = 1"))
+
+    with open_jobs(earlier) as database:
+        lease = HostLease(database, "now", "now", earlier)
+        lease.join()
+        lease.renders_on(["cpu"])
+        assert Claims(database, lease).claim(JobKind.RENDER, 9) == []
+        lease.renders_on(["cuda"])
+        assert [one.id for one in Claims(database, lease).claim(JobKind.RENDER, 9)] == [asked.id]

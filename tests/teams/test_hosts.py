@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +11,13 @@ from modelhub.catalog import open_catalog
 from modelhub.demo.hub import DemoHub, Fault
 from modelhub.demo.published import PublishedFile
 from modelhub.services.jobs import Job, JobState
-from tests.daemon.conftest import wait_for
+from tests.daemon.conftest import PATIENCE, wait_for
 
 from .conftest import BRIEF, Host, Team
 
 MIB = 1 << 20
+OF_78056 = 97_301
+"""The file of the demo's model 78056 that is pulled where none is chosen."""
 
 
 def slow(hub: DemoHub, file: PublishedFile, rate: int = MIB) -> None:
@@ -63,24 +66,33 @@ def test_hosts_share_the_jobs_and_each_is_done_once(team: Team) -> None:
         assert ended.host in ("one", "two")
 
 
-def test_a_killed_hosts_download_goes_on_elsewhere_where_it_was(team: Team) -> None:
+def test_a_detached_pull_whose_host_is_killed_is_finished_by_the_other_where_it_was(
+    team: Team,
+) -> None:
+    """As the guide has it: `modelhub pull 78056 --detach`, and one of two hosts dies midway."""
     team.lease = BRIEF
     one, two = team.host("one"), team.host("two")
-    _, file = one.publish("relieved.safetensors", b"relieved" * MIB)
-    process = one.start()
-    job = under_way(one, file, "one")
-    two.start()
+    file = team.hub.stored(OF_78056).file
+    slow(team.hub, file)
+    running = {"one": one.start(), "two": two.start()}
+    asked = one.popen("pull", "78056", "--detach", "--json", "--connections", "1")
+    out, err = asked.communicate(timeout=PATIENCE)
+    assert asked.returncode == 0, err.decode()
+    (job,) = [one.queue.get(found["id"]) for found in json.loads(out)]
+    first = one.downloads(job, MIB).host
+    second = "two" if first == "one" else "one"
 
-    one.kill(process)
-    wait_for(lambda: one.queue.get(job.id).host == "two", "the other host takes it over")
+    one.kill(running[first])
+    wait_for(lambda: one.queue.get(job.id).host == second, "the other host takes it over")
     team.hub.faults.clear()
     ended = one.ended(job)
 
     is_whole(team, ended, file)
-    assert ended.host == "two"
+    assert ended.host == second
     assert ended.attempts >= 2
     assert ended.result is not None
     assert ended.result["resumed"] > 0
+    assert ended.result["verified_by"] == "SHA256"
 
 
 def test_a_host_that_was_cut_off_lets_go_of_what_others_have_taken_over(team: Team) -> None:

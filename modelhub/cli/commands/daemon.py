@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelhub.cli.context import App, pass_app
-from modelhub.cli.output import json_option, print_fields, print_json
+from modelhub.cli.output import Column, json_option, print_fields, print_json, print_table
 from modelhub.text import clean
 
 if TYPE_CHECKING:
     from modelhub.daemon.process import Daemon
+    from modelhub.services.jobs.store import Host
 
 
 @click.group()
@@ -94,6 +95,48 @@ def _print_status(found: dict[str, Any]) -> None:
 def _watch_field(root: dict[str, Any]) -> tuple[str, str]:
     way = ("Watches" if root["native"] else "Polls") if root["there"] else "Misses"
     return way, clean(f"{root['root']} ({root['why']})")
+
+
+@command.command()
+@json_option
+@pass_app
+def hosts(app: App, as_json: bool) -> None:
+    """List the machines that do the jobs of this library, where several share it."""
+    from modelhub.services.jobs.store import hosts_of, open_jobs
+
+    with open_jobs(app.config) as database:
+        found = hosts_of(database)
+    if as_json:
+        print_json(found)
+        return
+    print_table(_host_columns(), found)
+    if not found:
+        app.say("no hosts: this library has no daemon on a PostgreSQL server")
+
+
+def _host_columns() -> list[Column[Host]]:
+    return [
+        Column("Host", lambda host: host.name),
+        Column("Seen", lambda host: _seen(host)),
+        Column("Jobs", lambda host: host.at_work, right=True),
+        Column("Renders on", lambda host: _renders_on(host)),
+        Column("Does", lambda host: ", ".join(host.kinds) or "everything", flexible=True),
+        Column("Mounts", lambda host: _mounts(host), flexible=True),
+        Column("Version", lambda host: host.version),
+    ]
+
+
+def _seen(host: Host) -> str:
+    ago = f"{max(host.silent, 0.0):.0f} s ago"
+    return ago if host.alive else f"lost, {ago}"
+
+
+def _renders_on(host: Host) -> str:
+    return "not known yet" if host.devices is None else ", ".join(host.devices) or "nothing"
+
+
+def _mounts(host: Host) -> str:
+    return ", ".join(f"{there} at {here}" for there, here in host.mounts.items())
 
 
 @command.command()

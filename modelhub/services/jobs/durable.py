@@ -45,8 +45,8 @@ class DurableQueue:
         return self.enqueue_all([request])[0]
 
     def enqueue_all(self, requests: Sequence[JobRequest]) -> Sequence[Job]:
-        """Enqueue several, and wake the daemon once."""
-        jobs = [self._requests.add(request)[0] for request in requests]
+        """Enqueue several, all or none, and wake the daemon once."""
+        jobs = self._requests.add_all(requests)
         self.contact.wake()
         return jobs
 

@@ -69,21 +69,29 @@ class ProgressFold:
 
     Of several tasks the one that something happened to last is shown.
 
-    What comes too soon after the last call is told a little later, also when nothing follows it.
+    What comes too soon after the last call is told a little later, also when nothing follows it:
+    by a timer, or by whoever calls :meth:`beat` now and then (:class:`.pulse.Pulse`).
 
     :param tell: called with the progress and the log's lines, from any thread, one call at a time.
     :param every: seconds between two calls at least.
+    :param pulsed: somebody calls :meth:`beat` now and then, and the beginning of a job, which may
+        be its end as well, is not told by itself.
     """
 
     def __init__(
-        self, tell: Tell, *, every: float = EVERY, clock: Callable[[], float] = time.monotonic
+        self,
+        tell: Tell,
+        *,
+        every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
+        pulsed: bool = False,
     ) -> None:
-        self._tell, self._every, self._clock = tell, every, clock
+        self._tell, self._every, self._clock, self._pulsed = tell, every, clock, pulsed
         self._lock = threading.Lock()
         self._tasks: dict[str, _Task] = {}
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._progress = JobProgress()
-        self._told_at = float("-inf")
+        self._told_at = clock() if pulsed else float("-inf")
         self._changed = False
         self._later: threading.Timer | None = None
         self._closed = False
@@ -97,7 +105,7 @@ class ProgressFold:
             left = self._every - (now - self._told_at)
             if left <= 0:
                 self._tell_now(now)
-            elif self._later is None:
+            elif self._later is None and not self._pulsed:
                 self._later = threading.Timer(left, self.flush)
                 self._later.daemon = True
                 self._later.start()
@@ -110,6 +118,13 @@ class ProgressFold:
                 self._later = None
             if self._changed:
                 self._tell_now(self._clock())
+
+    def beat(self) -> None:
+        """Tell what was held back, if it was for long enough."""
+        with self._lock:
+            now = self._clock()
+            if self._changed and now - self._told_at >= self._every:
+                self._tell_now(now)
 
     def close(self) -> None:
         """Tell no more, of what was held back neither: nobody listens any longer."""

@@ -11,7 +11,8 @@ BEAT = 0.5
 
 
 class Pulse:
-    """A thread that flushes folds as long as there are any. Any thread may use it."""
+    """A thread that lets folds tell what they held back, as long as there are any. Any thread may
+    use it."""
 
     def __init__(self) -> None:
         self._folds: dict[str, ProgressFold] = {}
@@ -20,13 +21,15 @@ class Pulse:
         self._closed = False
 
     def add(self, name: str, fold: ProgressFold) -> None:
-        """Flush `fold` from now on."""
+        """Let `fold` tell from now on."""
         with self._changed:
+            first = not self._folds
             self._folds[name] = fold
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="jobs pulse", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            elif first:
+                self._changed.notify_all()
 
     def drop(self, name: str) -> None:
         """Leave the fold of that name alone from now on."""
@@ -50,4 +53,4 @@ class Pulse:
                 self._changed.wait(BEAT)
                 folds = tuple(self._folds.values())
             for fold in folds:
-                fold.flush()
+                fold.beat()

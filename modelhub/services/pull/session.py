@@ -96,6 +96,20 @@ def pull(
     return [future.result() for future in futures]
 
 
+def pull_one(
+    reference: str,
+    options: PullOptions,
+    *,
+    config: Config,
+    client: CivitaiClient,
+    catalog: Catalog,
+    listener: Listener,
+    cancel: Event,
+) -> PullOutcome:
+    """As :func:`pull`, of one reference, in this thread: which is none that hears signals."""
+    return Puller(options, config, client, catalog, listener, cancel).pull("1", reference)
+
+
 def _wait_stoppable(futures: Sequence[Future[PullOutcome]]) -> None:
     """Wait in short turns, so that the main thread gets to run its signal handlers."""
     waiting = set(futures)

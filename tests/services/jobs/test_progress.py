@@ -102,6 +102,25 @@ def test_the_last_event_before_a_silence_is_told_too() -> None:
     assert told[-1][0].stage is Stage.DOWNLOAD
 
 
+def test_of_a_job_that_ends_at_once_nothing_is_told_between() -> None:
+    clock, told = Clock(), Told()
+    fold = ProgressFold(told, every=2, clock=clock, pulsed=True)
+    fold(TaskStarted("1", "cat"))
+    fold.beat()
+    assert not told
+    clock.now += 3
+
+    fold.beat()
+    fold.beat()
+
+    assert [progress.name for progress, _ in told] == ["cat"]
+    fold(StageEntered("1", Stage.DOWNLOAD, 8))
+    fold.close()
+    clock.now += 3
+    fold.beat()
+    assert len(told) == 1
+
+
 def test_notices_and_ends_are_the_log() -> None:
     fold = ProgressFold(Told())
     fold(TaskStarted("1", "cat"))

@@ -148,3 +148,17 @@ def test_only_what_the_host_that_is_gone_did_is_accounted_for(jobs: Jobs) -> Non
         jobs.suspects.account(ATTEMPTS, crashed=True, pause=0, host="another")
 
     assert jobs.user.get(job.id).state is JobState.RUNNING
+
+
+def test_a_suspect_of_a_kind_that_only_a_later_modelhub_knows_waits_for_that(jobs: Jobs) -> None:
+    """It was begun by a later one, which an older one took the place of."""
+    later, suspect = jobs.ask("later"), jobs.ask("suspect")
+    with jobs.database.write() as connection:
+        connection.execute(table.update().values(cut_offs=2))
+        connection.execute(table.update().where(table.c.id == later.id).values(kind="dream"))
+
+    turn = jobs.suspects.turn()
+
+    assert turn is not None
+    assert turn.id == suspect.id
+    assert jobs.user.get(later.id).state is JobState.WAITING

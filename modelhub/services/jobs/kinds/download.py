@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from modelhub.errors import UsageError
 from modelhub.services.jobs.context import JobContext
 from modelhub.services.jobs.model import JobKind
-from modelhub.services.pull import FailedPull, PullOptions, pull
+from modelhub.services.pull import FailedPull, PullOptions, pull_one
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -60,8 +60,8 @@ def configured(config: Config, given: Download) -> Config:
 def _download(given: Download, context: JobContext) -> Any:
     config = configured(context.config, given)
     with context.catalog() as catalog, context.client(config) as client:
-        (outcome,) = pull(
-            [given.reference],
+        outcome = pull_one(
+            given.reference,
             given.options,
             config=config,
             client=client,

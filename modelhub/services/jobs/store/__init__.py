@@ -5,6 +5,7 @@ are done, in order and within limits, whatever happens meanwhile, is the work of
 daemon (:mod:`modelhub.daemon`).
 """
 
+from modelhub.services.jobs.store.attendance import Host, hosts_of
 from modelhub.services.jobs.store.claims import Claims
 from modelhub.services.jobs.store.hosts import HostLease
 from modelhub.services.jobs.store.opening import JobDatabase, open_jobs
@@ -14,10 +15,12 @@ from modelhub.services.jobs.store.working import JobWork
 
 __all__ = [
     "Claims",
+    "Host",
     "HostLease",
     "JobDatabase",
     "JobRequests",
     "JobWork",
     "Suspects",
+    "hosts_of",
     "open_jobs",
 ]

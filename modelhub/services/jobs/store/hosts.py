@@ -9,6 +9,7 @@ the lost host still says of them counts, should it only have been cut off.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,13 @@ from sqlalchemy import (
     Index,
     String,
     Table,
+    Text,
     select,
     text,
 )
 
 from modelhub.errors import HostNameTaken
+from modelhub.services.jobs.store.attendance import about, shown_devices
 from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.suspects import account_for
 from modelhub.services.jobs.store.tables import jobs, metadata
@@ -39,6 +42,11 @@ hosts = Table(
     Column("token", String, nullable=False),
     Column("seen", Float, nullable=False),
     Column("lease", Float, nullable=False),
+    # What it makes test images on, with commas between; `?` until it has looked; empty: it makes
+    # none.
+    Column("devices", String, nullable=False, server_default=""),
+    # For people, as JSON.
+    Column("about", Text, nullable=False, server_default="{}"),
 )
 _IN_HAND = text("handed AND state IN ('waiting', 'running')")
 _SUSPECT = text(f"cut_offs >= {SUSPECT} AND state = 'waiting'")
@@ -48,14 +56,16 @@ Index("jobs_suspect", jobs.c.cut_offs, postgresql_where=_SUSPECT, sqlite_where=_
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())"
 _JOIN = text(
     f"""
-    INSERT INTO job_hosts AS known (name, identity, token, seen, lease)
-    VALUES (:name, :identity, :token, {_NOW}, :lease)
+    INSERT INTO job_hosts AS known (name, identity, token, seen, lease, devices, about)
+    VALUES (:name, :identity, :token, {_NOW}, :lease, :devices, :about)
     ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, token = excluded.token,
-        seen = excluded.seen, lease = excluded.lease
+        seen = excluded.seen, lease = excluded.lease, devices = excluded.devices,
+        about = excluded.about
     WHERE known.identity = excluded.identity OR known.seen + known.lease < {_NOW}
     """  # noqa: S608 (no value of anybody's)
 )
 _BEAT = text(f"UPDATE job_hosts SET seen = {_NOW} WHERE name = :name AND token = :token")  # noqa: S608
+_SAY = text("UPDATE job_hosts SET devices = :devices WHERE name = :name AND token = :token")
 _LEAVE = text("DELETE FROM job_hosts WHERE name = :name AND token = :token")
 _GONE = text(
     f"""
@@ -100,8 +110,10 @@ class HostLease:
     def __init__(self, database: JobDatabase, name: str, identity: str, config: Config) -> None:
         self._database, self.name = database, name
         self._identity, self._wanted = identity, config.jobs
+        self._about = about(config)
         self.seconds = config.team.lease
         self.token = ""
+        self.devices: Sequence[str] | None = None
 
     def join(self) -> None:
         """Take the place; a daemon of this host that was killed has left it to this one.
@@ -109,15 +121,28 @@ class HostLease:
         :raises HostNameTaken: another host of that name is there.
         """
         token = secrets.token_hex(8)
-        values = {"name": self.name, "identity": self._identity, "token": token}
+        values = {
+            "name": self.name,
+            "identity": self._identity,
+            "token": token,
+            "lease": self.seconds,
+            "devices": shown_devices(self.devices),
+            "about": self._about,
+        }
         with self._database.write() as connection:
-            if not connection.execute(_JOIN, {**values, "lease": self.seconds}).rowcount:
+            if not connection.execute(_JOIN, values).rowcount:
                 raise HostNameTaken(f"another host called {self.name} does jobs of this library")
         self.token = token
 
     def beat(self) -> bool:
         """Say that this host lives; False: it was taken for dead, and its jobs were taken over."""
         return self._run(_BEAT)
+
+    def renders_on(self, devices: Sequence[str] | None) -> None:
+        """Say what test images are made on here; empty: none are. None: it is not known yet."""
+        self.devices = devices
+        if self.token:
+            self._run(_SAY, devices=shown_devices(devices))
 
     def leave(self) -> None:
         """Give up the place, and what is still in this host's hands, for others to go on with."""
@@ -147,7 +172,7 @@ class HostLease:
         with self._database.read() as connection:
             return list(connection.execute(select(hosts.c.name).order_by(hosts.c.name)).scalars())
 
-    def _run(self, statement: Any) -> bool:
-        values = {"name": self.name, "token": self.token}
+    def _run(self, statement: Any, **more: str) -> bool:
+        values = {"name": self.name, "token": self.token, **more}
         with self._database.write() as connection:
             return connection.execute(statement, values).rowcount > 0

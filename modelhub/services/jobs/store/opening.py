@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, create_engine, inspect, select, text
+from sqlalchemy import Connection, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError
 
@@ -19,6 +19,7 @@ from modelhub.config.mounts import use_mounts
 from modelhub.errors import CatalogTooNew, CatalogUnreachable, DiskError
 from modelhub.services.jobs.place import JobsPlace, jobs_place
 from modelhub.services.jobs.store.tables import VERSION, metadata, schema
+from modelhub.services.jobs.store.upgrading import upgrade
 
 if TYPE_CHECKING:
     from modelhub.config import Config
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BRIEFEST = 5.0
 """Seconds for which also a machine that is very busy, and not gone, may be silent in the middle of
 something."""
+_CACHE = -1_024
+"""KiB of pages that a connection keeps."""
 _MAKING = 0x6D68_6A62
 """PostgreSQL's number of the lock under which the tables are made."""
 
@@ -84,6 +87,7 @@ def open_jobs(config: Config) -> JobDatabase:
     if place.path is not None:
         _make_file(place.path)
         store = sqlite_store(place.path, patience, read_only=False)
+        event.listen(store.engine, "connect", _keep_little)
     else:
         store = _server(place.url, patience, max(config.team.lease / 2, _BRIEFEST))
     database = JobDatabase(store, place)
@@ -93,6 +97,13 @@ def open_jobs(config: Config) -> JobDatabase:
         database.close()
         raise
     return database
+
+
+def _keep_little(connection: Any, _record: object) -> None:
+    """A catalog's share of memory is too much for each of the connections of a daemon that is to
+    take little: jobs are few, and looked at one by one."""
+    connection.execute(f"PRAGMA cache_size = {_CACHE}")
+    connection.execute("PRAGMA mmap_size = 0")
 
 
 def _make_file(path: Path) -> None:
@@ -133,7 +144,7 @@ def _is_server(connection: Connection) -> bool:
 def _bring_up_to_date(database: JobDatabase) -> None:
     with database.read() as connection:
         known = _version(connection)
-    if known is None:
+    if known is None or known < VERSION:
         with database.write() as connection:
             if _is_server(connection):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MAKING})
@@ -141,6 +152,9 @@ def _bring_up_to_date(database: JobDatabase) -> None:
             if known is None:
                 metadata.create_all(connection)
                 connection.execute(schema.insert().values(version=VERSION))
+                known = VERSION
+            elif known < VERSION:
+                upgrade(connection)
                 known = VERSION
     if known > VERSION:
         raise CatalogTooNew(

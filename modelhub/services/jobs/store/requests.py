@@ -18,6 +18,7 @@ from modelhub.services.jobs.store.dependents import end_dependents
 from modelhub.services.jobs.store.opening import JobDatabase
 from modelhub.services.jobs.store.rows import COLUMNS, job_of, shown, to_text
 from modelhub.services.jobs.store.tables import jobs
+from modelhub.services.jobs.store.wishes import wished_devices
 
 _ID_BYTES = 5
 _SHORTEST_ID = 3
@@ -55,26 +56,53 @@ class JobRequests:
             # On a server, another one may have asked for the same at this moment.
             return self._add(request, key, arguments)
 
+    def add_all(self, requests: Sequence[JobRequest]) -> list[Job]:
+        """The jobs for several requests, all or none, in one transaction.
+
+        :raises NoSuchJob: one is to come after a job that is not there.
+        """
+        wanted = [(one, all_to_catalog(dict(one.arguments))) for one in requests]
+
+        def add_them() -> list[Job]:
+            with self._database.write() as connection:
+                return [
+                    self._added(
+                        connection, one, shown(one.key) or key_of(one.kind, values), values
+                    )[0]
+                    for one, values in wanted
+                ]
+
+        try:
+            return add_them()
+        except IntegrityError:
+            return add_them()
+
     def _add(self, request: JobRequest, key: str, arguments: Any) -> tuple[Job, bool]:
         with self._database.write() as connection:
-            known = self._open_with_key(connection, key)
-            if known is not None:
-                return known, False
-            after = [self._row(connection, one).id for one in request.after]
-            now = time.time()
-            values = {
-                "kind": request.kind,
-                "title": shown(request.title),
-                "state": JobState.WAITING,
-                "key": key,
-                "arguments": to_text(arguments),
-                "priority": request.priority,
-                "after": to_text(after),
-                "created": now,
-                "changed": now,
-            }
-            job_id = _insert(connection, values)
-            return self._job(connection, job_id), True
+            return self._added(connection, request, key, arguments)
+
+    def _added(
+        self, connection: Connection, request: JobRequest, key: str, arguments: Any
+    ) -> tuple[Job, bool]:
+        known = self._open_with_key(connection, key)
+        if known is not None:
+            return known, False
+        after = [self._row(connection, one).id for one in request.after]
+        now = time.time()
+        values = {
+            "kind": request.kind,
+            "title": shown(request.title),
+            "state": JobState.WAITING,
+            "key": key,
+            "arguments": to_text(arguments),
+            "devices": wished_devices(request.kind, request.arguments),
+            "priority": request.priority,
+            "after": to_text(after),
+            "created": now,
+            "changed": now,
+        }
+        job_id = _insert(connection, values)
+        return self._job(connection, job_id), True
 
     def get(self, job_id: str) -> Job:
         """One job, by its id or an unambiguous beginning of it.

@@ -33,6 +33,9 @@ COLUMNS = (
     jobs.c.log,
     jobs.c.host,
 )
+KINDS = frozenset(JobKind)
+"""The kinds that this modelhub knows: jobs of others wait for a later one."""
+_TOO_NEW = "needs a newer modelhub: this one knows no jobs of the kind “{kind}”"
 _NO_PROGRESS = JobProgress()
 
 
@@ -48,9 +51,13 @@ def shown(text: str) -> str:
 
 def job_of(row: Any) -> Job:
     """The job that a row of :data:`COLUMNS` describes."""
+    kind = _kind(row.kind)
+    error, hint = row.error, row.hint
+    if kind not in KINDS and not error and not JobState(row.state).ended:
+        error, hint = _TOO_NEW.format(kind=kind), "upgrade modelhub where the daemon runs"
     return Job(
         id=row.id,
-        kind=_kind(row.kind),
+        kind=kind,
         title=row.title,
         state=JobState(row.state),
         arguments=all_to_host(json.loads(row.arguments)),
@@ -62,8 +69,8 @@ def job_of(row: Any) -> Job:
         attempts=row.attempts,
         progress=_NO_PROGRESS if row.progress == "{}" else progress_of(json.loads(row.progress)),
         result=None if row.result is None else all_to_host(json.loads(row.result)),
-        error=row.error,
-        hint=row.hint,
+        error=error,
+        hint=hint,
         log=() if row.log == "[]" else tuple(json.loads(row.log)),
         host=row.host,
     )

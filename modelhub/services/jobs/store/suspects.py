@@ -22,7 +22,7 @@ from sqlalchemy import Connection, or_, select, update
 from modelhub.services.jobs.model import JobState
 from modelhub.services.jobs.store.dependents import end_dependents, released
 from modelhub.services.jobs.store.opening import JobDatabase
-from modelhub.services.jobs.store.rows import reached
+from modelhub.services.jobs.store.rows import KINDS, reached
 from modelhub.services.jobs.store.tables import jobs
 from modelhub.services.jobs.store.working import SUSPECT, Turn, is_due
 
@@ -67,6 +67,7 @@ class Suspects:
             query = (
                 select(jobs.c.id, jobs.c.generation, jobs.c.kind, jobs.c.priority, jobs.c.arguments)
                 .where(jobs.c.state == JobState.WAITING, ~jobs.c.handed, suspect, free, is_due())
+                .where(jobs.c.kind.in_(KINDS))
                 .order_by(jobs.c.cut_offs, jobs.c.priority, jobs.c.created)
                 .limit(1)
             )

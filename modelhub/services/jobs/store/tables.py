@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the table's columns; see :mod:`modelhub.services.jobs.store.opening`."""
 
 metadata = MetaData()
@@ -32,6 +32,8 @@ jobs = Table(
     Column("state", String, nullable=False),
     Column("key", String, nullable=False),
     Column("arguments", Text, nullable=False),
+    # The devices that a render wishes for, with commas between; empty: any.
+    Column("devices", String, nullable=False, server_default=""),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("after", Text, nullable=False, server_default="[]"),
     Column("created", Float, nullable=False),

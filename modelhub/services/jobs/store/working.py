@@ -55,6 +55,19 @@ class Begun:
     failures: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far a run was, and its log: kept together with its end, at the cost of one write."""
+
+    progress: JobProgress
+    log: Sequence[str]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """As they are in the table."""
+        return {"progress": progress_text(self.progress), "log": to_text(list(self.log))}
+
+
 class JobWork:
     """The daemon's side of a jobs database. Any thread may use it.
 
@@ -152,51 +165,44 @@ class JobWork:
                     .values(state=JobState.WAITING, changed=time.time(), **_anew())
                 )
 
+    def kind_of(self, job_id: str) -> str:
+        """The kind of a job; empty: there is none."""
+        with self._database.read() as connection:
+            return connection.scalar(select(jobs.c.kind).where(jobs.c.id == job_id)) or ""
+
     def begin(self, job_id: str, generation: int) -> Begun | None:
         """Begin a run of a job; None where it is not this run's turn any more.
 
         One that runs already by the table is one that was cut off: by a kill, a crash, a power
         cut. It goes on from what it left.
         """
-        with self._database.write() as connection:
-            now = time.time()
-            columns = (
-                *COLUMNS,
-                jobs.c.generation,
-                jobs.c.failures,
+        now = time.time()
+        begin = (
+            _update(job_id, generation)
+            .where(jobs.c.state.in_((JobState.WAITING, JobState.RUNNING)))
+            .values(
+                state=JobState.RUNNING,
+                started=now,
+                ended=None,
+                attempts=jobs.c.attempts + 1,
+                host=self._host,
+                wanted="",
+                progress="{}",
+                error="",
+                hint="",
+                changed=now,
             )
-            row = connection.execute(select(*columns).where(jobs.c.id == job_id)).first()
-            if row is None or row.generation != generation:
-                return None
-            if row.state not in (JobState.WAITING, JobState.RUNNING):
-                return None
-            values = {
-                "state": JobState.RUNNING,
-                "started": now,
-                "ended": None,
-                "attempts": row.attempts + 1,
-                "host": self._host,
-                "wanted": "",
-                "progress": "{}",
-                "error": "",
-                "hint": "",
-                "changed": now,
-            }
-            if not connection.execute(_update(job_id, generation).values(**values)).rowcount:
-                return None  # taken over at this moment
-            begun = connection.execute(select(*COLUMNS).where(jobs.c.id == job_id)).one()
-        return Begun(job_of(begun), generation, row.failures)
+            .returning(*COLUMNS, jobs.c.failures)
+        )
+        with self._database.write() as connection:
+            row = connection.execute(begin).first()
+        return None if row is None else Begun(job_of(row), generation, row.failures)
 
     def keep_progress(
         self, job_id: str, generation: int, progress: JobProgress, log: Sequence[str]
     ) -> None:
         """Keep how far a running job is."""
-        self._change(
-            job_id,
-            generation,
-            progress=progress_text(progress),
-            log=to_text(list(log)),
-        )
+        self._change(job_id, generation, **Seen(progress, log).values)
 
     def wanted(self, runs: Mapping[str, int]) -> dict[str, str]:
         """What users want of running jobs: ``pause``, ``cancel``; ``gone`` of one that is no more
@@ -219,30 +225,44 @@ class JobWork:
                 found[job_id] = row.wanted
         return found
 
-    def done(self, job_id: str, generation: int, result: Mapping[str, Any]) -> bool:
+    def done(
+        self, job_id: str, generation: int, result: Mapping[str, Any], seen: Seen | None = None
+    ) -> bool:
         """It is done; whether it was still this run's to say so."""
-        return self._end(
-            job_id, generation, JobState.DONE, result=to_text(all_to_catalog(dict(result)))
-        )
+        values = {"result": to_text(all_to_catalog(dict(result)))}
+        return self._end(job_id, generation, JobState.DONE, seen, **values)
 
-    def failed(self, job_id: str, generation: int, error: str, hint: str) -> bool:
+    def failed(
+        self, job_id: str, generation: int, error: str, hint: str, seen: Seen | None = None
+    ) -> bool:
         """It failed for good, and with it what comes after it."""
-        return self._end(job_id, generation, JobState.FAILED, error=shown(error), hint=shown(hint))
+        why = {"error": shown(error), "hint": shown(hint)}
+        return self._end(job_id, generation, JobState.FAILED, seen, **why)
 
-    def cancelled(self, job_id: str, generation: int) -> bool:
+    def cancelled(self, job_id: str, generation: int, seen: Seen | None = None) -> bool:
         """It was stopped for good, and with it what comes after it."""
-        return self._end(job_id, generation, JobState.CANCELLED)
+        return self._end(job_id, generation, JobState.CANCELLED, seen)
 
-    def paused(self, job_id: str, generation: int) -> bool:
+    def paused(self, job_id: str, generation: int, seen: Seen | None = None) -> bool:
         """It was stopped for now."""
-        return self._change(job_id, generation, state=JobState.PAUSED, **_anew())
+        values = {**_values(seen), **_anew()}
+        return self._change(job_id, generation, state=JobState.PAUSED, **values)
 
-    def parked(self, job_id: str, generation: int) -> bool:
+    def parked(self, job_id: str, generation: int, seen: Seen | None = None) -> bool:
         """It was stopped since the daemon ends: the next one goes on with it."""
-        return self._change(job_id, generation, state=JobState.WAITING, **_anew())
+        values = {**_values(seen), **_anew()}
+        return self._change(job_id, generation, state=JobState.WAITING, **values)
 
     def try_later(
-        self, job_id: str, generation: int, error: str, hint: str, *, seconds: float, failures: int
+        self,
+        job_id: str,
+        generation: int,
+        error: str,
+        hint: str,
+        *,
+        seconds: float,
+        failures: int,
+        seen: Seen | None = None,
     ) -> bool:
         """It failed for a reason that may pass, and is tried again in so many seconds."""
         again = {**_anew(), "not_before": time.time() + seconds, "failures": failures}
@@ -252,6 +272,7 @@ class JobWork:
             state=JobState.WAITING,
             error=shown(error),
             hint=shown(hint),
+            **_values(seen),
             **again,
         )
 
@@ -280,11 +301,13 @@ class JobWork:
             gone = delete(jobs).where(ended, jobs.c.ended <= before, ~waits)
             return connection.execute(gone).rowcount
 
-    def _end(self, job_id: str, generation: int, state: JobState, **values: Any) -> bool:
+    def _end(
+        self, job_id: str, generation: int, state: JobState, seen: Seen | None, **values: Any
+    ) -> bool:
         with self._database.write() as connection:
             now = time.time()
             ended = {"state": state, "ended": now, "changed": now, "wanted": ""}
-            change = _update(job_id, generation).values(**ended, **values)
+            change = _update(job_id, generation).values(**ended, **_values(seen), **values)
             if not connection.execute(change).rowcount:
                 return False
             if state is not JobState.DONE:
@@ -300,6 +323,10 @@ class JobWork:
 def _update(job_id: str, generation: int) -> Any:
     """A change of a job, as long as the run of that generation has the say."""
     return update(jobs).where(jobs.c.id == job_id, jobs.c.generation == generation)
+
+
+def _values(seen: Seen | None) -> dict[str, str]:
+    return {} if seen is None else seen.values
 
 
 def _anew() -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Which devices a test image wishes for, and which wishes the devices of a host meet.
+
+A device is named as `modelhub render --device` takes it: ``cuda:1``, ``rocm``, ``mps``, ``cpu``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelhub.services.jobs.model import JobKind
+
+_NAME = re.compile(r"(cuda|rocm|mps|xpu|cpu)(?::(\d{1,3}))?")
+_ALSO = {"rocm": ("rocm", "cuda")}
+"""Scripts made for AMD's cards ask for cuda, as torch does."""
+_PROCESSOR = "cpu"
+
+
+def wished_devices(kind: str, arguments: Mapping[str, Any]) -> str:
+    """The devices that a job needs all of, with commas between; empty: whichever there is.
+
+    What is no device's name is empty as well: any host may say so.
+    """
+    if kind != JobKind.RENDER:
+        return ""
+    wish = arguments.get("wish")
+    about = wish.get("device") if isinstance(wish, Mapping) else None
+    text = about.get("device") if isinstance(about, Mapping) else None
+    names = [one.strip().lower() for one in text.split(",")] if isinstance(text, str) else []
+    names = [one for one in names if one]
+    return ",".join(names) if all(_NAME.fullmatch(one) for one in names) else ""
+
+
+def wishes_met(devices: Iterable[str]) -> list[str]:
+    """All names by which these devices may be wished for."""
+    found: set[str] = set()
+    for device in devices:
+        named = _NAME.fullmatch(device)
+        if named is None:
+            continue
+        for kind in _ALSO.get(named[1], (named[1],)):
+            found |= {kind, f"{kind}:{int(named[2] or 0)}"}
+    return sorted(found)
+
+
+def computes_fast(devices: Iterable[str]) -> bool:
+    """Whether one of them is more than a processor."""
+    return any(not one.startswith(_PROCESSOR) for one in devices)
