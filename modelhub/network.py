@@ -71,9 +71,11 @@ def shown_url(url: str) -> str:
 
 
 @functools.cache
-def _trust(ca_file: str) -> ssl.SSLContext:
+def _trust(ca_file: str, *, http2: bool) -> ssl.SSLContext:
     """Whom to trust: read once, since that takes longer than a small download, and a mebibyte.
 
+    :param http2: clients that speak it have one of their own: what is offered to a server is set in
+        the context at each connection (httpcore, ``_sync/connection.py``).
     :raises ConfigError: the CA file cannot be read.
     """
     import ssl
@@ -98,7 +100,7 @@ def http_client(
     """
     import httpx
 
-    verify = _trust(config.network.ca_file)
+    verify = _trust(config.network.ca_file, http2=http2)
     try:
         return httpx.Client(
             headers={"User-Agent": USER_AGENT},

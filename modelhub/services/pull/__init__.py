@@ -4,6 +4,6 @@ Read :mod:`.session` first: the stages are one module each, in the order in whic
 """
 
 from modelhub.services.pull.outcome import FailedPull, PulledFile, PullOptions, PullOutcome
-from modelhub.services.pull.session import pull, pull_one
+from modelhub.services.pull.together import pull, pull_one
 
 __all__ = ["FailedPull", "PullOptions", "PullOutcome", "PulledFile", "pull", "pull_one"]
