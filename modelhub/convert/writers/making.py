@@ -119,5 +119,7 @@ def _stream(
 def _write(layout: Layout, file: BinaryIO, pool: ThreadPoolExecutor, monitor: Monitor) -> Streamed:
     monitor.enter(Phase.WRITE, sum(one.tensor.nbytes for one in layout.regions))
     reserve(file.fileno(), layout.size, lambda: monitor.advance(0))
-    output = Output(file.fileno())
-    return write_regions(output, layout.regions, pool, monitor, checksums=layout.keeps_checksums)
+    with Output(file.fileno()) as output:
+        return write_regions(
+            output, layout.regions, pool, monitor, checksums=layout.keeps_checksums
+        )

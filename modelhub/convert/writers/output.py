@@ -13,8 +13,9 @@ import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
-from typing import BinaryIO
+from threading import Condition, Thread
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from modelhub.disk import disk_errors, linux_call, require_space
 from modelhub.errors import NameTaken
@@ -53,15 +54,37 @@ def taken(target: Path) -> NameTaken:
 class Output:
     """Writes to an open file from several threads, and has the disk begin at once.
 
-    Waiting for the disk at the end is then short: it was at work all the time.
+    Waiting for the disk at the end is then short: it was at work all the time. A thread of its own
+    asks it to, since that waits where the disk has enough to do. To be used as a context, which
+    ends that thread.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._send = linux_call("sync_file_range")
-        self._lock = Lock()
+        self._changed = Condition()
         self._waiting = 0
         self._from = self._to = 0
+        self._ended = False
+        self._sender = Thread(target=self._send_on, name="convert-send", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._send is not None:
+            # Where the file system cannot do that, fsync does it all in the end.
+            self._sender.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._send is not None:
+            self._sender.join()
 
     def write(self, data: memoryview, position: int) -> None:
         """Write all of `data` at `position`.
@@ -74,23 +97,25 @@ class Output:
             count = os.pwrite(self._descriptor, data, position)
             data = data[count:]
             position += count
-        if self._send is not None:
-            self._begin_sending(start, position)
-
-    def _begin_sending(self, start: int, end: int) -> None:
-        with self._lock:
+        with self._changed:
             self._from = min(self._from, start) if self._waiting else start
-            self._to = max(self._to, end) if self._waiting else end
-            self._waiting += end - start
-            if self._waiting < _WORTH_SENDING:
-                return
-            start, length = self._from, self._to - self._from
-            self._waiting = 0
-        if self._send is not None:
-            # Where the file system cannot do that, fsync does it all in the end.
-            self._send(
-                self._descriptor,
-                ctypes.c_int64(start),
-                ctypes.c_int64(length),
-                _SYNC_FILE_RANGE_WRITE,
-            )
+            self._to = max(self._to, position) if self._waiting else position
+            self._waiting += position - start
+            if self._waiting >= _WORTH_SENDING:
+                self._changed.notify()
+
+    def _send_on(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._waiting >= _WORTH_SENDING)
+                if self._ended:
+                    return  # all that is left is for fsync
+                start, length = self._from, self._to - self._from
+                self._waiting = 0
+            if self._send is not None:
+                self._send(
+                    self._descriptor,
+                    ctypes.c_int64(start),
+                    ctypes.c_int64(length),
+                    _SYNC_FILE_RANGE_WRITE,
+                )
