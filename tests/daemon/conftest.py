@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from modelhub.services.jobs import Job, JobKind, JobRequest, JobState
 from modelhub.services.jobs.contact import Contact
 from modelhub.services.jobs.durable import DurableQueue, open_queue
 from modelhub.services.jobs.place import JobsPlace, jobs_place
+from tests.environment import without_settings
 
 PATIENCE = 60.0
 """Seconds that anything may take on a machine that is busy with other tests."""
@@ -55,11 +55,6 @@ class Library:
 
     @property
     def environ(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MODELHUB_", "CIVITAI_"))
-        }
         own = {
             "MODELHUB_HOME": str(self.folder / "home"),
             "MODELHUB_LIBRARY_ROOT": str(self.folder / "models"),
@@ -77,7 +72,7 @@ class Library:
             "MODELHUB_DAEMON_VERIFY_HOURS": "0",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
-        return kept | own | self.variables
+        return without_settings() | own | self.variables
 
     @property
     def config(self) -> Config:

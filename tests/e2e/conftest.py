@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import pytest
 
 from modelhub.demo.hub import DemoHub
 from modelhub.demo.published import PublishedFile
+from tests.environment import without_settings
 
 
 @dataclass
@@ -28,11 +28,6 @@ class Program:
 
     @property
     def environ(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MODELHUB_", "CIVITAI_"))
-        }
         own = {
             "MODELHUB_HOME": str(self.folder / "home"),
             "MODELHUB_LIBRARY_ROOT": str(self.folder / "models"),
@@ -43,7 +38,7 @@ class Program:
             "MODELHUB_SIDECARS_PREVIEW": "false",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
-        return kept | own | self.variables
+        return without_settings() | own | self.variables
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

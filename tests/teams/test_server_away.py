@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from modelhub.demo.hub import DemoHub
 from tests.catalog.postgres_server import PostgresServer, binaries
 from tests.daemon.conftest import wait_for
 
@@ -16,7 +14,7 @@ from .test_hosts import MIB, is_whole, slow, under_way
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A server that a test may stop."""
     folder = binaries()
     if folder is None:
@@ -25,20 +23,8 @@ def server() -> Iterator[PostgresServer]:
         yield running
 
 
-@pytest.fixture
-def team(
-    tmp_path: Path, hub: DemoHub, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Team]:
-    monkeypatch.setenv("MODELHUB_HOME", str(tmp_path / "elsewhere"))
-    made = Team(tmp_path, hub, server.new_database())
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 def test_jobs_go_on_after_the_server_was_restarted_under_load(
-    team: Team, server: PostgresServer
+    team: Team, postgres: PostgresServer
 ) -> None:
     one, two = team.host("one"), team.host("two")
     published = [one.publish(f"away {n}.safetensors", b"away %02d" % n * MIB) for n in range(4)]
@@ -49,8 +35,8 @@ def test_jobs_go_on_after_the_server_was_restarted_under_load(
     for job in jobs:
         one.downloads(job, MIB)
 
-    server.stop()
-    server.start()
+    postgres.stop()
+    postgres.start()
     team.hub.faults.clear()
 
     for job, (_, file) in zip(jobs, published, strict=True):
@@ -61,7 +47,7 @@ def test_jobs_go_on_after_the_server_was_restarted_under_load(
 
 
 def test_a_host_without_its_server_stops_what_others_might_begin(
-    team: Team, server: PostgresServer
+    team: Team, postgres: PostgresServer
 ) -> None:
     team.lease = BRIEF
     one = team.host("one")
@@ -69,11 +55,11 @@ def test_a_host_without_its_server_stops_what_others_might_begin(
     one.start()
     job = under_way(one, file, "one")
 
-    server.stop()
+    postgres.stop()
     wait_for(
         lambda: "running jobs are stopped" in one.place.log.read_text(), "it is not sure any more"
     )
-    server.start()
+    postgres.start()
     team.hub.faults.clear()
 
     ended = one.ended(job)
