@@ -90,6 +90,7 @@ def choose_file(
 
 def choose_alike(
     version: Version,
+    usual: Choice,
     likes: Sequence[FileWish],
     *,
     model: Model | VersionModel | None = None,
@@ -97,12 +98,11 @@ def choose_alike(
     """Choose the file of `version` that comes closest to others, such as those of an older version.
 
     What is the same counts in the order of :data:`_ALIKE`. A pickle is not looked for because there
-    was one before, and where no file comes closer, it is the one that :func:`choose_file` takes.
+    was one before, and where no file comes closer, it is the usual one.
 
+    :param usual: what :func:`choose_file` takes of it.
     :param likes: what the others were published as.
-    :raises ArchivedModel, NoFilesPublished, NoMatchingFile: as :func:`choose_file`.
     """
-    usual = choose_file(version, model=model)
 
     def closeness(file: ModelFile) -> int:
         return max((_common(file, like) for like in likes), default=0)

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeAlias
 from modelhub.convert.options import Overflow
 from modelhub.convert.values import Planned
 from modelhub.convert.writers.layout import Layout
-from modelhub.convert.writers.output import Output, result_file
+from modelhub.convert.writers.output import Output, result_file, write_fully
 from modelhub.convert.writers.overflow import kept_wider, search
 from modelhub.convert.writers.stream import Overflowed, Streamed, write_regions
 from modelhub.convert.writers.threads import THREADS
@@ -61,7 +61,7 @@ def make_file(
         stream = _stream(layout_of, layout, tensors, overflow, file, pool, monitor)
         frame = tuple(stream.layout.frame(stream.seen.checksums))
         for position, data in frame:
-            Output(file.fileno()).write(memoryview(data), position)
+            write_fully(file.fileno(), memoryview(data), position)
         os.ftruncate(file.fileno(), stream.layout.size)
         written = time.perf_counter()
         os.fsync(file.fileno())

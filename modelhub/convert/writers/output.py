@@ -51,6 +51,18 @@ def taken(target: Path) -> NameTaken:
     )
 
 
+def write_fully(descriptor: int, data: memoryview, position: int) -> None:
+    """Write all of `data` at `position`.
+
+    :raises OSError: the disk refused.
+    """
+    while len(data):
+        # One call may take a part of it.
+        count = os.pwrite(descriptor, data, position)
+        data = data[count:]
+        position += count
+
+
 class Output:
     """Writes to an open file from several threads, and has the disk begin at once.
 
@@ -91,16 +103,12 @@ class Output:
 
         :raises OSError: the disk refused.
         """
-        start = position
-        while len(data):
-            # One call may take a part of it.
-            count = os.pwrite(self._descriptor, data, position)
-            data = data[count:]
-            position += count
+        write_fully(self._descriptor, data, position)
+        end = position + len(data)
         with self._changed:
-            self._from = min(self._from, start) if self._waiting else start
-            self._to = max(self._to, position) if self._waiting else position
-            self._waiting += position - start
+            self._from = min(self._from, position) if self._waiting else position
+            self._to = max(self._to, end) if self._waiting else end
+            self._waiting += len(data)
             if self._waiting >= _WORTH_SENDING:
                 self._changed.notify()
 

@@ -121,10 +121,10 @@ def _files(
 ) -> tuple[ModelFile | None, ModelFile | None]:
     """The file that a pull takes of a version by itself, and the one most like those here."""
     try:
-        usual = choose_file(version, model=model).file
-        return usual, choose_alike(version, newest.published_as, model=model).file
+        usual = choose_file(version, model=model)
     except NotFoundError:
         return None, None
+    return usual.file, choose_alike(version, usual, newest.published_as, model=model).file
 
 
 def _unavailable(model: Model, version: Version, file: ModelFile | None, now: datetime) -> str:

@@ -63,8 +63,7 @@ _CLAIM_SUSPECT = text(
     UPDATE jobs SET handed = true, host = :host, changed = EXTRACT(EPOCH FROM clock_timestamp())
     WHERE id IN (
         SELECT id FROM jobs
-        WHERE state = 'waiting' AND NOT handed AND cut_offs >= {SUSPECT}
-            AND kind = ANY(CAST(:kinds AS text[])) AND {_DUE} AND {_HERE} AND {_DONE_BEFORE}
+        WHERE {_free("ANY(CAST(:kinds AS text[]))")} AND cut_offs >= {SUSPECT}
         ORDER BY cut_offs, priority, created LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AND EXISTS (SELECT FROM job_hosts WHERE name = :host AND token = :token)
     AND NOT EXISTS (
