@@ -181,6 +181,7 @@ class _Making:
             if kept is not None:
                 found[one.folder] = kept
         missing = [one for one in self._blueprint.parts if one.folder not in found]
+        self._make_way(missing)
         self._make_room(missing, fit)
         for one in missing:
             if self._cancel.is_set():
@@ -198,6 +199,18 @@ class _Making:
             fit.placement,
             fit.eight_bit,
         )
+
+    def _make_way(self, missing: list[PartPlan]) -> None:
+        """On a processor, the next diffusion model of an architecture takes the memory of the last.
+
+        To make one of its file's pages again takes seconds, and its picture a minute; memory that
+        is new to the process may take longer, and is missing where those pages are kept.
+        """
+        if not self._device.is_cpu:
+            return
+        for one in missing:
+            if one.folder in DENOISERS and self._cache.exact(one.content) is None:
+                self._cache.make_way(one.content, using=self._keys.values())
 
     def _make_room(self, missing: list[PartPlan], fit: Fit) -> None:
         """For what is missing; of the memory that is free, some is for the picture."""

@@ -160,6 +160,24 @@ class PartsCache:
             else:
                 return
 
+    def make_way(self, content: PartContent, *, using: Collection[PartKey] = ()) -> None:
+        """Drop the parts, and the weights, in whose memory another of the same settings fits
+        exactly; not those of the content itself.
+
+        :param using: parts that stay.
+        """
+
+        def is_alike(other: PartContent) -> bool:
+            return other != content and (other.folder, other.config) == (
+                content.folder,
+                content.config,
+            )
+
+        for key in [key for key in self._parts if is_alike(key.content) and key not in using]:
+            del self._parts[key]
+        for other in [one for one in self._weights if is_alike(one)]:
+            del self._weights[other]
+
     def drop(self, keys: Iterable[PartKey]) -> None:
         """Forget these parts, and the weights that they were made of."""
         for key in list(keys):

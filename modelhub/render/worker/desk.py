@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from modelhub.errors import MissingExtra, ModelhubError, NotEnoughMemory, RenderFailed
 from modelhub.render.answers import Answer, Devices, Loading, Rendered, Stepped, Told
 from modelhub.render.worker.failures import failed
+from modelhub.render.worker.heap import give_back
 from modelhub.render.worker.inbox import Inbox, Job
 from modelhub.render.worker.protocol import ListDevices, give_answer
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelhub.render.request import Request
+
+
+_SOON = 2.0
+"""Seconds within which the images of one comparison, or of a queue, follow on one another."""
 
 
 class Renders(Protocol):
@@ -52,13 +57,23 @@ def serve(connection: Connection) -> None:
                 hint="pip install --force-reinstall 'modelhub[render]'",
             )
         )
-    while (job := inbox.next(beginning.keep_warm)) is not None:
+    while (job := _next(inbox, beginning.keep_warm)) is not None:
         if isinstance(job, ListDevices):
             give_answer(connection, _devices(job))
             continue
         last = _answer(renderer, job, connection)
         inbox.done(job)
         give_answer(connection, last)
+
+
+def _next(inbox: Inbox, patience: float) -> Job | ListDevices | None:
+    """The next request or question; memory that is free is given back if none comes soon."""
+    soon = min(_SOON, patience)
+    job = inbox.next(soon)
+    if job is None:
+        give_back()
+        job = inbox.next(patience - soon)
+    return job
 
 
 def _devices(question: ListDevices) -> Answer:

@@ -18,6 +18,7 @@ from modelhub.render.pipelines.libraries import imported_to_stay, library
 from modelhub.render.prompts import read_embedding
 from modelhub.render.request import Recipe, Request
 from modelhub.render.worker.attempt import Attempt, Task
+from modelhub.render.worker.heap import give_back_if_short
 from modelhub.render.worker.room import next_fit_for
 from modelhub.render.worker.shortage import free_leftovers, is_out_of_memory
 from modelhub.render.worker.stopping import stop_if
@@ -63,6 +64,7 @@ class Renderer:
         :raises ModelhubError: a file or a setting is the obstacle.
         """
         stop_if(cancel)
+        give_back_if_short()
         voice = Voice(request.id, tell)
         device = choose(request.wish.device)
         task = self._task(request, voice, cancel)

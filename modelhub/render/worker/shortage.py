@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from modelhub.render.worker.heap import give_back
+
 _WORDS = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory"
     r"|failed to allocate|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
@@ -26,7 +28,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_leftovers(device: str) -> None:
-    """Give back what a failed attempt left in torch's own stock.
+    """Give back what a failed attempt left in torch's own stock, and in this process'.
 
     :param device: as torch names it.
     """
@@ -41,3 +43,4 @@ def free_leftovers(device: str) -> None:
         torch.xpu.empty_cache()
     elif device == "mps":
         torch.mps.empty_cache()
+    give_back()

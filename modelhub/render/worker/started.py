@@ -13,6 +13,7 @@ from pathlib import Path
 
 import modelhub
 from modelhub.errors import MissingExtra, RenderWorkerDied
+from modelhub.render.worker.heap import keeping
 from modelhub.render.worker.output import LastLines
 from modelhub.render.worker.protocol import Begin, give_order
 
@@ -57,6 +58,7 @@ class StartedWorker:
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
+            **keeping(os.environ),
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
         }

@@ -109,6 +109,28 @@ def test_parts_make_room_where_the_memory_itself_is_the_tighter_bound(
     assert assembler.cache.nbytes == kept.parts["vae"].nbytes
 
 
+def test_on_a_processor_a_model_takes_the_memory_of_the_last_of_its_architecture(
+    files: Files, assembler: Assembler
+) -> None:
+    first, large = (assembler(Recipe(model=str(files.of(name)))) for name in ("sd1", "sdxl"))
+    assembler(Recipe(model=str(files.of("sd1", seed=8))))
+    assert assembler.cache.part(first.keys["unet"]) is None
+    for kept in (first.keys["vae"], first.keys["text_encoder"], large.keys["unet"]):
+        assert assembler.cache.part(kept) is not None
+
+
+def test_precisions_of_one_file_do_not_take_the_place_of_one_another(
+    files: Files, assembler: Assembler
+) -> None:
+    path = str(files.of("sd1"))
+    whole, half = (
+        assembler(Recipe(model=path, precision=one)) for one in (Precision.FP32, Precision.FP16)
+    )
+    assert assembler.bytes_read == 0
+    assert assembler.cache.part(whole.keys["unet"]) is not None
+    assert assembler.cache.part(half.keys["unet"]) is not None
+
+
 @pytest.mark.parametrize("layout", ["original", "diffusers"])
 def test_an_external_vae_takes_the_place_of_the_baked_one(
     layout: str, files: Files, assembler: Assembler, tmp_path: Path, torch: Any
