@@ -14,9 +14,9 @@ from typing import Any
 
 from modelhub.convert.options import Precision
 from modelhub.errors import NoSuchDevice
+from modelhub.render.devicenames import kind_and_index
 from modelhub.render.pipelines.libraries import library
 
-_WISH = re.compile(r"(cuda|rocm|mps|xpu|cpu)(?::(\d{1,3}))?")
 _HALVES_OF_CPUS = {Precision.BF16: ("_is_avx512_bf16_supported", "_is_amx_tile_supported")}
 
 
@@ -95,8 +95,7 @@ def choose(wish: str | None = None, *, among: Sequence[Device] | None = None) ->
     if wish is None:
         best = [one for one in found if one.kind is found[0].kind]
         return max(best, key=lambda one: one.free)
-    named = _WISH.fullmatch(wish.strip().lower())
-    fitting = [one for one in found if named is not None and _is_meant(one, named)]
+    fitting = [one for one in found if _is_meant(one, wish)]
     if not fitting:
         raise NoSuchDevice(
             f"there is no device {wish[:40]!r} here",
@@ -105,10 +104,11 @@ def choose(wish: str | None = None, *, among: Sequence[Device] | None = None) ->
     return max(fitting, key=lambda one: one.free)
 
 
-def _is_meant(device: Device, named: re.Match[str]) -> bool:
+def _is_meant(device: Device, wish: str) -> bool:
+    named = kind_and_index(wish)
     # Scripts made for AMD's cards ask for cuda, as torch does.
     kinds = {device.kind.value, device.torch_name.partition(":")[0]}
-    return named[1] in kinds and (named[2] is None or int(named[2]) == device.index)
+    return named is not None and named[0] in kinds and named[1] in (None, device.index)
 
 
 def refreshed(device: Device) -> Device:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from modelhub.render.client import RenderWorker
+from modelhub.render.devicenames import listed
 from modelhub.render.pool import RenderPool
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def workers(
         kept.start()
         yield kept
         return
-    names = [one.strip() for one in (devices or "").split(",") if one.strip()]
+    names = listed(devices)
     seats = names if len(names) > 1 else (None,)
     wanted = config.render
     make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory // len(seats))

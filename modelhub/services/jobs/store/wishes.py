@@ -5,13 +5,12 @@ A device is named as `modelhub render --device` takes it: ``cuda:1``, ``rocm``, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from modelhub.render.devicenames import kind_and_index, listed
 from modelhub.services.jobs.model import JobKind
 
-_NAME = re.compile(r"(cuda|rocm|mps|xpu|cpu)(?::(\d{1,3}))?")
 _ALSO = {"rocm": ("rocm", "cuda")}
 """Scripts made for AMD's cards ask for cuda, as torch does."""
 _PROCESSOR = "cpu"
@@ -27,20 +26,19 @@ def wished_devices(kind: str, arguments: Mapping[str, Any]) -> str:
     wish = arguments.get("wish")
     about = wish.get("device") if isinstance(wish, Mapping) else None
     text = about.get("device") if isinstance(about, Mapping) else None
-    names = [one.strip().lower() for one in text.split(",")] if isinstance(text, str) else []
-    names = [one for one in names if one]
-    return ",".join(names) if all(_NAME.fullmatch(one) for one in names) else ""
+    names = listed(text.lower()) if isinstance(text, str) else []
+    return ",".join(names) if all(kind_and_index(one) for one in names) else ""
 
 
 def wishes_met(devices: Iterable[str]) -> list[str]:
     """All names by which these devices may be wished for."""
     found: set[str] = set()
     for device in devices:
-        named = _NAME.fullmatch(device)
+        named = kind_and_index(device)
         if named is None:
             continue
-        for kind in _ALSO.get(named[1], (named[1],)):
-            found |= {kind, f"{kind}:{int(named[2] or 0)}"}
+        for kind in _ALSO.get(named[0], (named[0],)):
+            found |= {kind, f"{kind}:{named[1] or 0}"}
     return sorted(found)
 
 
