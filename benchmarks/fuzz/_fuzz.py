@@ -82,7 +82,6 @@ def fuzz(
     parser.add_argument("again", nargs="?", type=Path, help="an input to read once more")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGALRM, _too_slow)
     if options.again is not None:
         print("accepted" if check(options.again.read_bytes()) else "refused")
         return 0
@@ -97,7 +96,8 @@ def _with_atheris(check: Callable[[bytes], bool], good: Sequence[bytes], seconds
     with tempfile.TemporaryDirectory(prefix="modelhub-fuzz-") as corpus:
         for number, data in enumerate(good):
             (Path(corpus) / str(number)).write_bytes(data)
-        limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SECONDS_AN_INPUT}", corpus]
+        limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SECONDS_AN_INPUT}"]
+        limits += [f"-artifact_prefix={tempfile.gettempdir()}/modelhub-fuzz-", corpus]
 
         def once(data: bytes) -> None:
             check(data)
@@ -114,6 +114,8 @@ def _by_chance(
     check: Callable[[bytes], bool],
     options: argparse.Namespace,
 ) -> int:
+    # Not with atheris, whose own clock is this signal.
+    signal.signal(signal.SIGALRM, _too_slow)
     chance = random.Random(options.seed)
     pool = list(good)
     tried = accepted = 0

@@ -204,7 +204,7 @@ class Machine:
     def _refilled(self, at: int, count: int = _SLACK) -> tuple[bytes, int]:
         """A window that begins where `at` is in the last one."""
         if self.base + at >= self.source.size:
-            raise self._fault("the pickle is cut off", min(at, self.source.size - self.base))
+            raise self._fault("the pickle is cut off", at)
         self.base += at
         self._step = min(self._step * 8, _WINDOW)
         return self._window(max(count, self._step)), 0
@@ -222,7 +222,9 @@ class Machine:
         return self._fault(reason, at)
 
     def _fault(self, reason: str, at: int) -> FormatError:
-        return FormatError(reason, offset=self.source.origin + self.base + at)
+        # The window is longer than what was read: an opcode may seem to end behind the file.
+        place = min(self.base + at, self.source.size)
+        return FormatError(reason, offset=self.source.origin + place)
 
 
 @functools.cache

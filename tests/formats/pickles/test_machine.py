@@ -117,6 +117,13 @@ def test_names_before_a_fault_are_kept() -> None:
     assert [one.path for one in machine.globals.values()] == ["os.system"]
 
 
+def test_a_fault_is_told_within_the_file_where_an_opcode_would_end_behind_it() -> None:
+    pickled = b"\x80\x04\x95\x02" + bytes(7) + b"]J."  # a number of four bytes, and one of them
+    with pytest.raises(FormatError) as caught:
+        load(pickled)
+    assert caught.value.offset <= len(pickled)
+
+
 def test_a_name_tells_where_it_stands() -> None:
     machine = Machine(Held(b"N0cos\nsystem\n.", origin=1000))
     machine.load()
