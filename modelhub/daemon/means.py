@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from modelhub.daemon.memory import give_back
@@ -50,12 +49,9 @@ class Means:
             return None
         with self._lock:
             if self._pool is None:
-                from modelhub.render.client import RenderWorker
-                from modelhub.render.pool import RenderPool
+                from modelhub.services.render.workers import workers_of_all_gpus
 
-                wanted = self.config.render
-                make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory)
-                self._pool = RenderPool(make=make)
+                self._pool = workers_of_all_gpus(self.config)
             return self._pool
 
     def reload(self, config: Config) -> None:

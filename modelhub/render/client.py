@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -115,9 +116,7 @@ class RenderWorker:
         :raises ModelhubError: whatever else went wrong in there, by its own class.
         """
         _check(request)
-        with self._one_at_a_time:
-            if cancel.is_set():
-                raise _cancelled()
+        with self._turn(cancel):
             answer = self._asked(request, listen, cancel)
             if answer is None:
                 answer = self._asked(request, listen, cancel)
@@ -128,6 +127,19 @@ class RenderWorker:
             if isinstance(answer, Failed):
                 raise raised(answer)
             return answer
+
+    @contextmanager
+    def _turn(self, cancel: threading.Event) -> Iterator[None]:
+        """Wait until no other thread speaks to the process, as long as nobody cancels."""
+        while not self._one_at_a_time.acquire(timeout=_LOOK_AT_CANCEL):
+            if cancel.is_set():
+                raise _cancelled()
+        try:
+            if cancel.is_set():
+                raise _cancelled()
+            yield
+        finally:
+            self._one_at_a_time.release()
 
     def devices(self) -> Devices:
         """What there is to compute on; the first call waits until torch is imported.

@@ -42,27 +42,20 @@ class RenderPool:
         devices: Sequence[str | None] = (None,),
         make: Callable[[], RenderWorker] = RenderWorker,
     ) -> None:
+        self._make = make
         self._seats = [_Seat(device, make()) for device in devices]
         self._changed = threading.Condition()
+        self._may_widen = False
 
     @classmethod
     def of_all_gpus(cls, make: Callable[[], RenderWorker] = RenderWorker) -> Self:
         """One worker for each GPU of the best kind, or a single one where there is one or none.
 
-        Waits until torch is imported.
-
-        :raises MissingExtra: torch is not installed, or cannot be imported.
+        Which there are, the first worker tells once it has started; nobody waits for that.
         """
-        first = make()
-        try:
-            names = first.devices().names
-        except BaseException:
-            first.close()
-            raise
-        kind = names[0].partition(":")[0]
-        same = [name for name in names if name.partition(":")[0] == kind]
-        given = iter([first])
-        return cls(same if len(same) > 1 else (None,), lambda: next(given, None) or make())
+        pool = cls((None,), make)
+        pool._may_widen = True
+        return pool
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +76,31 @@ class RenderPool:
 
         :raises MissingExtra: torch or another package of the extra is not installed.
         """
+        self._look_for_gpus()
         for seat in self._seats:
             seat.worker.start()
+
+    def _look_for_gpus(self) -> None:
+        with self._changed:
+            wanted, self._may_widen = self._may_widen, False
+        if wanted:
+            threading.Thread(target=self._widen, name="gpus", daemon=True).start()
+
+    def _widen(self) -> None:
+        """A seat for each GPU of the best kind, where there are several."""
+        first = self._seats[0]
+        try:
+            names = first.worker.devices().names
+        except ModelhubError:
+            return  # the picture that is waited for tells why
+        kind = names[0].partition(":")[0]
+        same = [name for name in names if name.partition(":")[0] == kind]
+        if len(same) < 2:
+            return
+        with self._changed:
+            first.device = same[0]
+            self._seats += [_Seat(name, self._make()) for name in same[1:]]
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End all processes; what they render is cancelled."""
@@ -144,6 +160,7 @@ class RenderPool:
                     cancel.set()
 
     def _take(self, request: Request) -> _Seat:
+        self._look_for_gpus()
         with self._changed:
             while (seat := self._free_for(request)) is None:
                 self._changed.wait()

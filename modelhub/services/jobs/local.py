@@ -355,12 +355,9 @@ class LocalJobs:
     def _render_pool(self) -> RenderPool:
         with self._lock:
             if self._pool is None:
-                from modelhub.render.client import RenderWorker
-                from modelhub.render.pool import RenderPool
+                from modelhub.services.render.workers import workers_of_all_gpus
 
-                wanted = self._config().render
-                make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory)
-                self._pool = RenderPool(make=make)
+                self._pool = workers_of_all_gpus(self._config())
             return self._pool
 
     # The end

@@ -6,7 +6,7 @@ opened and the files are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,16 @@ from modelhub.render.pool import RenderPool
 
 if TYPE_CHECKING:
     from modelhub.config import Config
+
+
+def workers_of_all_gpus(config: Config) -> RenderPool:
+    """Processes for many runs, one a GPU; to be closed. None is started before it is needed."""
+    return RenderPool.of_all_gpus(_maker(config))
+
+
+def _maker(config: Config, number: int = 1) -> Callable[[], RenderWorker]:
+    wanted = config.render
+    return partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory // number)
 
 
 @contextmanager
@@ -35,9 +45,7 @@ def workers(
         return
     names = listed(devices)
     seats = names if len(names) > 1 else (None,)
-    wanted = config.render
-    make = partial(RenderWorker, keep_warm=wanted.keep_warm, memory=wanted.memory // len(seats))
-    pool = RenderPool(seats, make)
+    pool = RenderPool(seats, _maker(config, len(seats)))
     try:
         pool.start()
         yield pool

@@ -24,7 +24,6 @@ from modelhub.errors import (
 )
 from modelhub.render.answers import Loading, Rendered, Stepped
 from modelhub.render.client import Progress
-from modelhub.render.pool import RenderPool
 from modelhub.render.request import DeviceWish, Recipe, Request, Weighted
 from tests.render.worker.changing import with_changed
 from tests.render.worker.conftest import Bench
@@ -281,39 +280,6 @@ def test_the_process_tells_what_there_is_to_compute_on(bench: Bench) -> None:
     assert found.names[-1] == "cpu"
     assert found.words[-1].startswith("cpu (")
     assert len(found.names) == len(found.words)
-
-
-def test_a_pool_has_a_worker_for_each_gpu_and_one_where_there_is_none(bench: Bench) -> None:
-    gpus = [one for one in bench.worker.devices().names if one != "cpu"]
-    assert len(RenderPool.of_all_gpus(lambda: bench.worker)) == max(1, len(gpus))
-
-
-def test_a_pool_makes_all_images_and_one_that_fails_stops_no_other(
-    bench: Bench, checkpoint: str
-) -> None:
-    good = [bench.request(Recipe(model=checkpoint), seed=seed) for seed in range(3)]
-    bad = bench.request(Recipe(model=checkpoint), steps=0)
-    with_bad = [good[0], bad, *good[1:]]
-    pool = RenderPool(["cpu", None], make=lambda: bench.worker)
-    made = {
-        request.id: outcome
-        for request, outcome in pool.render_all(with_bad, lambda progress: None, threading.Event())
-    }
-    assert made.keys() == {one.id for one in with_bad}
-    assert isinstance(made.pop(bad.id), UsageError)
-    assert all(isinstance(one, Rendered) for one in made.values())
-
-
-def test_cancelling_a_pool_ends_what_is_left(bench: Bench, checkpoint: str) -> None:
-    cancel = threading.Event()
-    requests = [bench.request(Recipe(model=checkpoint), seed=seed) for seed in range(4)]
-    pool = RenderPool(make=lambda: bench.worker)
-    outcomes = []
-    for _, outcome in pool.render_all(requests, lambda progress: None, cancel):
-        outcomes.append(outcome)
-        cancel.set()
-    assert isinstance(outcomes[0], Rendered)
-    assert [type(one) for one in outcomes[1:]] == [Cancelled] * 3
 
 
 def test_a_crash_in_a_step_ends_the_process_alone_and_is_told(
