@@ -214,7 +214,7 @@ def _suggested(identity: Identity) -> tuple[Settings, list[Default]]:
 def _holds(row: Default, identity: Identity) -> bool:
     if row.variant is not None and (
         row.variant not in identity.variants
-        or identity.architecture in FLOW_ARCHITECTURES
+        or (row.architecture is None and identity.architecture in FLOW_ARCHITECTURES)
         or (row.certain and not _is_certain(row.variant, identity))
     ):
         return False

@@ -123,6 +123,18 @@ BY_MODEL: tuple[Default, ...] = (
         "flux2",
     ),
     Default(
+        Settings(steps=4, cfg=1.0),
+        "black-forest-labs/FLUX.2-klein-4B: 4 steps, guidance 1",
+        "flux2",
+        "klein 4B",
+    ),
+    Default(
+        Settings(steps=4, cfg=1.0),
+        "black-forest-labs/FLUX.2-klein-9B: 4 steps, guidance 1",
+        "flux2",
+        "klein 9B",
+    ),
+    Default(
         _square(1024, 40, 3.0, "Euler", "simple"),
         "lodestones/Chroma1-HD: 40 steps, guidance 3",
         "chroma",
@@ -199,6 +211,12 @@ BY_MODEL: tuple[Default, ...] = (
 _FEW = Settings(steps=4, cfg=1.0, sampler="Euler", schedule="sgm_uniform")
 BY_VARIANT: tuple[Default, ...] = (
     Default(
+        Settings(steps=50, cfg=4.0),
+        "black-forest-labs/FLUX.2-klein-base-4B and -9B: 50 steps, guidance 4",
+        "flux2",
+        variant="base",
+    ),
+    Default(
         Settings(sampler="Euler", schedule="sgm_uniform", cfg=4.5, steps=28),
         "Laxhar/noobai-XL-Vpred-1.0: Euler, CFG 4 to 5, 28 to 35 steps",
         "sdxl",
@@ -249,8 +267,8 @@ BY_VARIANT: tuple[Default, ...] = (
 FLOW_ARCHITECTURES = frozenset(
     {"auraflow", "chroma", "flux", "flux2", "lumina", "qwen", "sana", "sd3", "zimage"}
 )
-"""Trained by flow matching: their samplers are others, and nothing of a variant's but the steps and
-the guidance holds for them."""
+"""Trained by flow matching: their samplers are others, and no row of a variant holds for them that
+does not name them."""
 
 CLIP_SKIP_FROM_TWO = frozenset({"sd2", "sdxl"})
 """Trained with the text encoder's layer before the last, so that 1 is 2 to them."""

@@ -78,6 +78,8 @@ _NAMES: tuple[tuple[str, str, str | None], ...] = (
     ("flux-1-dev", "flux", "dev"),
     ("flux-schnell", "flux", "schnell"),
     ("flux-dev", "flux", "dev"),
+    ("flux-2-klein-base-4b", "flux2", "klein 4B"),
+    ("flux-2-klein-base-9b", "flux2", "klein 9B"),
     ("flux-2-klein-4b", "flux2", "klein 4B"),
     ("flux-2-klein-9b", "flux2", "klein 9B"),
     ("flux-2-dev", "flux2", "dev"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelhub.formats.identity import ModelKind
+from modelhub.formats.identity import Identity, ModelKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ def _tokenizer(part: str, name: str) -> Needed:
 _CLIP_L = _text("text_encoder", "CLIP-L", "clip_l", "clip_l.safetensors")
 _FLUX_VAE = _vae("flux", "flux1", usual="ae.safetensors")
 _T5 = "t5xxl_fp16.safetensors"
+_FLUX2_VAE = _vae("flux2", usual="flux2-vae.safetensors")
+MISTRAL = "Mistral-Small-24B"
 
 PIPELINES: Mapping[str, OtherPipeline] = {
     "sd3": OtherPipeline(
@@ -94,6 +96,17 @@ PIPELINES: Mapping[str, OtherPipeline] = {
             _CLIP_L,
             _text("text_encoder_2", "T5-XXL", "t5xxl", _T5),
             _tokenizer("tokenizer_2", "T5"),
+        ),
+    ),
+    "flux2": OtherPipeline(
+        "Flux2Pipeline",
+        "Flux2Transformer2DModel",
+        (
+            _FLUX2_VAE,
+            _text(
+                "text_encoder", MISTRAL, "mistral3_24b", "mistral_3_small_flux2_bf16.safetensors"
+            ),
+            _tokenizer("tokenizer", "Mistral Small"),
         ),
     ),
     "chroma": OtherPipeline(
@@ -143,3 +156,29 @@ PIPELINES: Mapping[str, OtherPipeline] = {
     ),
 }
 """By the architecture, as ``arch:`` searches it."""
+
+
+def _klein(encoder: str, key: str) -> OtherPipeline:
+    return OtherPipeline(
+        "Flux2KleinPipeline",
+        "Flux2Transformer2DModel",
+        (
+            _FLUX2_VAE,
+            _text("text_encoder", encoder, key, f"{key.replace('qwen3', 'qwen_3')}.safetensors"),
+            _tokenizer("tokenizer", "Qwen3"),
+        ),
+    )
+
+
+_OF_EDITION: Mapping[tuple[str, str], OtherPipeline] = {
+    ("flux2", "klein 4B"): _klein("Qwen3-4B", "qwen3_4b"),
+    ("flux2", "klein 9B"): _klein("Qwen3-8B", "qwen3_8b"),
+}
+"""By architecture and edition, where an edition has another pipeline, or other parts."""
+
+
+def pipeline_for(identity: Identity) -> OtherPipeline | None:
+    """The pipeline around a model's transformer; None of what is not rendered that way."""
+    architecture = identity.architecture or ""
+    own = _OF_EDITION.get((architecture, identity.edition or ""))
+    return own or PIPELINES.get(architecture)

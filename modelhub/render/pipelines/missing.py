@@ -9,7 +9,7 @@ from modelhub.errors import PartsMissing
 from modelhub.formats.diffusers_names import Family, family_of, parts_of_checkpoint
 from modelhub.formats.identity import Identity, ModelKind
 from modelhub.formats.tensors import FileFormat, Header
-from modelhub.render.pipelines.architectures import PIPELINES, Needed, OtherPipeline
+from modelhub.render.pipelines.architectures import Needed, OtherPipeline, pipeline_for
 from modelhub.render.pipelines.tokenizerplaces import tokenizer_beside
 from modelhub.render.request import Recipe
 
@@ -139,7 +139,7 @@ def _there(header: Header) -> set[str]:
 
 def _of_other(header: Header, identity: Identity, recipe: Recipe | None) -> tuple[Missing, ...]:
     """Of the models whose transformer is published alone."""
-    needed = PIPELINES.get(identity.architecture or "")
+    needed = pipeline_for(identity)
     if needed is None:
         return ()
     there = set() if recipe is None else _given(needed, recipe)

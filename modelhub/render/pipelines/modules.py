@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelhub.errors import CannotRender
 from modelhub.render.pipelines.libraries import library
+from modelhub.render.pipelines.plans import WITHOUT_NORM
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,10 @@ def _new(model_class: tuple[str, str], config: Mapping[str, Any]) -> Any:
     made = getattr(library(of), name)
     if of == "diffusers":
         return made.from_config(dict(config))
-    return made(made.config_class(**config))
+    module = made(made.config_class(**{key: config[key] for key in config if key != WITHOUT_NORM}))
+    if config.get(WITHOUT_NORM):
+        module.norm = library("torch").nn.Identity()
+    return module
 
 
 def _computed_module(model_class: tuple[str, str], config: Mapping[str, Any]) -> Any:

@@ -18,6 +18,9 @@ from modelhub.render.request import Recipe
 DENOISERS = ("unet", "transformer")
 """The part that computes the steps, by its name in diffusers."""
 
+WITHOUT_NORM = "modelhub_without_norm"
+"""Among the settings of a language model: nothing norms what its last layer gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:

@@ -46,11 +46,21 @@ _SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im
 
 _TEMPLATES = {
     "ZImagePipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n{{ one['content'] }}"
-    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+    "Flux2KleinPipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n"
+    "{{ one['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    "Flux2Pipeline": "<s>{% for one in messages %}{% set text = one['content'][0]['text'] %}"
+    "{% if one['role'] == 'system' %}[SYSTEM_PROMPT]{{ text }}[/SYSTEM_PROMPT]"
+    "{% else %}[INST]{{ text }}[/INST]{% endif %}{% endfor %}",
 }
 """What stands around a prompt, by the pipeline that asks its tokenizer for it: as
-``Tongyi-MAI/Z-Image-Turbo`` ``tokenizer/tokenizer_config.json`` has it. The tokenizer of Qwen 2.5,
-which has the same words, has another."""
+``Tongyi-MAI/Z-Image-Turbo`` ``tokenizer/tokenizer_config.json`` has it, and ComfyUI for FLUX.2
+(``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``). The tokenizer of Qwen 2.5, which has
+the same words, has another."""
+_WORDS_OF_QWEN_2_5 = 151_665
+_THINKING = ("<tool_response>", "</tool_response>", "<think>", "</think>")
+"""The words that Qwen 3 has more than Qwen 2.5, in their order (``Qwen/Qwen3-4B``
+``tokenizer_config.json``)."""
 
 
 def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
@@ -62,6 +72,11 @@ def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
     try:
         made = tokenizer_of_folder(place) if place.is_dir() else _of_file(place)
         _add_special(made)
+        if pipeline_class == "Flux2KleinPipeline" and len(made) == _WORDS_OF_QWEN_2_5:
+            made.add_tokens(list(_THINKING))
+        if pipeline_class == "Flux2Pipeline":
+            # As Mistral's class has it, which a tokenizer.json alone does not name.
+            made.padding_side = "left"
         if pipeline_class in _TEMPLATES:
             made.chat_template = _TEMPLATES[pipeline_class]
         return made

@@ -65,6 +65,8 @@ def conditioning(
 
 
 def _as_text(pipe: Any, settings: Settings, guided: bool) -> Conditioning:
+    from torch import no_grad
+
     taken = inspect.signature(pipe.__call__).parameters
     arguments: dict[str, Any] = {"prompt": plain_text(settings.prompt)}
     notices = []
@@ -78,6 +80,11 @@ def _as_text(pipe: Any, settings: Settings, guided: bool) -> Conditioning:
     elif guided and settings.negative.strip():
         if "negative_prompt" in taken and true is None:
             arguments["negative_prompt"] = plain_text(settings.negative)
+        elif "negative_prompt_embeds" in taken and "negative_prompt" not in taken:
+            # FLUX.2 klein takes it as numbers alone.
+            with no_grad():
+                encoded = pipe.encode_prompt(plain_text(settings.negative))
+            arguments["negative_prompt_embeds"] = encoded[0]
         else:
             notices.append("this kind of model takes no negative prompt: it is left out")
     if "clip_skip" in taken and (settings.clip_skip or 1) > 1:

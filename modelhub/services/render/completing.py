@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from modelhub.catalog import FileState
 from modelhub.errors import ModelhubError, PartsMissing
-from modelhub.render.pipelines.architectures import PIPELINES
+from modelhub.render.pipelines.architectures import pipeline_for
 from modelhub.render.pipelines.missing import Missing, in_words, missing_parts
 from modelhub.render.request import Recipe
 from modelhub.services.render.files import ModelFile, ModelFiles
@@ -66,7 +66,7 @@ class Completing:
 
     def _with_optional_tokenizers(self, recipe: Recipe, base: ModelFile) -> Recipe:
         """With those of text encoders that were given though the model can do without them."""
-        pipeline = PIPELINES.get(base.identity.architecture or "")
+        pipeline = pipeline_for(base.identity)
         for one in pipeline.optional if pipeline is not None else ():
             encoder = one.part.replace("tokenizer", "text_encoder")
             if one.kind is None and encoder in recipe.parts and one.part not in recipe.parts:

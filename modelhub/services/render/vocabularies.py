@@ -40,7 +40,7 @@ _NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
 class _Kind:
     """A vocabulary.
 
-    :param comfy: its folder in ComfyUI.
+    :param comfy: its folder in ComfyUI; empty: it has none.
     :param words: how many words it has, those that were added not counted.
     :param scored: each word has a score (Unigram), where others have merges (BPE).
     :param added: a word that was added to it.
@@ -58,6 +58,7 @@ _KINDS: Mapping[str, _Kind] = {
     "Pile-T5": _Kind("t5_pile_tokenizer", range(32_000, 32_129), added="<extra_id_0>"),
     "Qwen2.5": _QWEN,
     "Qwen3": _QWEN,
+    "Mistral Small": _Kind("", range(130_000, 131_073), added="[SYSTEM_PROMPT]"),
     "Gemma 2": _Kind("gemma2_tokenizer", range(255_900, 256_129)),
 }
 """By the names that :mod:`modelhub.render.pipelines.architectures` has for them."""
@@ -105,7 +106,8 @@ def find_tokenizer(
 def _of_comfyui(kind: _Kind, roots: Iterable[Path]) -> Iterator[Path]:
     for root in roots:
         for checkout in (root, *root.parents)[:_ABOVE]:
-            yield checkout / "comfy" / "text_encoders" / kind.comfy
+            if kind.comfy:
+                yield checkout / "comfy" / "text_encoders" / kind.comfy
 
 
 def _files_of(catalog: Catalog) -> Iterator[Path]:

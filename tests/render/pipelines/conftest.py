@@ -131,7 +131,7 @@ def called(pipe: Any, *, steps: int = 1, **options: Any) -> Any:
 
     seed = torch.Generator().manual_seed(3)
     return pipe(
-        "a photo of a cat",
+        prompt="a photo of a cat",
         generator=seed,
         num_inference_steps=steps,
         output_type="pt",

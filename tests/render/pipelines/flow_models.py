@@ -10,7 +10,7 @@ from modelhub.demo.weights import flux, sd1, sd3
 from modelhub.demo.weights.files import write_safetensors
 from modelhub.demo.weights.tables import Table, Tensor
 from modelhub.render.request import Recipe
-from tests.render.pipelines import qwen_tables
+from tests.render.pipelines import flux2_tables, qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -85,6 +85,8 @@ class Shelf:
             vae = self.file("sdxl vae", sd1.autoencoder(sd1.Widths(vae=VAE)))
         elif architecture == "qwen":
             vae = self.file("wan vae", qwen_tables.autoencoder(8))
+        elif architecture in ("flux2", "klein"):
+            vae = self.file("flux2 vae", flux2_tables.autoencoder(VAE))
         return Recipe(
             model=self.file(architecture, table, {"modelspec.architecture": named}),
             vae=vae,
@@ -125,6 +127,16 @@ _SMALL: dict[str, tuple[Table, Table, str]] = {
         qwen_tables.transformer(qwen_tables.TINY),
         qwen_tables.text_encoder(qwen_tables.TINY.caption),
         "qwen-image",
+    ),
+    "flux2": (
+        flux2_tables.transformer(flux2_tables.TINY),
+        flux2_tables.mistral(32, 30),
+        "flux-2-dev",
+    ),
+    "klein": (
+        flux2_tables.transformer(replace(flux2_tables.TINY, guided=False)),
+        language_model(32, 16, gemma=False, layers=28),
+        "flux-2-klein-4b",
     ),
 }  # fmt: skip
 """The transformer, the text encoder, and what the metadata say: the widths are nobody's."""

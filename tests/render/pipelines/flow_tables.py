@@ -150,8 +150,8 @@ def chroma(widths: flux.Widths, guidance: Approximator) -> Table:
     return table
 
 
-def language_model(width: int, head: int, *, gemma: bool) -> Table:
-    """Qwen 3's or Gemma 2's text model with two layers, as ComfyUI has it in one file."""
+def language_model(width: int, head: int, *, gemma: bool, layers: int = 2) -> Table:
+    """Qwen 3's or Gemma 2's text model with few layers, as ComfyUI has it in one file."""
     inner, heads, keys = width * 2, 2, 1
     table = [
         Tensor("model.embed_tokens.weight", (300, width)),
@@ -160,7 +160,7 @@ def language_model(width: int, head: int, *, gemma: bool) -> Table:
     norms = ["input_layernorm", "post_attention_layernorm"]
     if gemma:
         norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
-    for layer in range(2):
+    for layer in range(layers):
         name = f"model.layers.{layer}"
         table += [
             *[Tensor(f"{name}.{norm}.weight", (width,)) for norm in norms],

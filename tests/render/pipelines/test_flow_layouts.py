@@ -24,7 +24,7 @@ from modelhub.render.pipelines.flow.configs import transformer_config
 from modelhub.render.pipelines.flow.encoders import UnitMatrix
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
-from tests.render.pipelines import qwen_tables
+from tests.render.pipelines import flux2_tables, qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 _WHOLE: dict[str, Table] = {
     "sd3": sd3.transformer(sd3.TRUE),
     "flux": flux.transformer(flux.TRUE),
+    "flux2": flux2_tables.transformer(flux2_tables.Widths()),
     "chroma": chroma(flux.TRUE, Approximator()),
     "zimage": refined(Refined()),
     "lumina": refined(LUMINA),
@@ -51,6 +52,7 @@ _WIDTHS = {"sd3": 1536, "lumina": 2304, "zimage": 3840}
 _FEW: dict[str, Table] = {
     "sd3": sd3.transformer(replace(sd3.TRUE, blocks=2, head=64, twice=1)),
     "flux": flux.transformer(replace(flux.TRUE, double=2, single=2)),
+    "flux2": flux2_tables.transformer(flux2_tables.Widths(double=2, single=2)),
     "chroma": chroma(replace(flux.TRUE, double=1, single=1), Approximator(layers=2)),
     "zimage": refined(Refined(layers=1)),
     "lumina": refined(replace(LUMINA, layers=1)),
@@ -60,6 +62,7 @@ _FEW: dict[str, Table] = {
 _CONVERTERS = {
     "sd3": "convert_sd3_transformer_checkpoint_to_diffusers",
     "flux": "convert_flux_transformer_checkpoint_to_diffusers",
+    "flux2": "convert_flux2_transformer_checkpoint_to_diffusers",
     "chroma": "convert_chroma_transformer_checkpoint_to_diffusers",
     "zimage": "convert_z_image_transformer_checkpoint_to_diffusers",
     "lumina": "convert_lumina2_to_diffusers",

@@ -144,17 +144,21 @@ def test_a_tokenizer_is_a_folder_its_file_or_lies_in_the_folder_of_a_pipeline(
     assert torch.equal(_picture(beside), expected)
 
 
-_KINDS = ("sd3", "flux", "chroma", "zimage", "lumina", "auraflow", "qwen")
+_KINDS = ("sd3", "flux", "flux2", "klein", "chroma", "zimage", "lumina", "auraflow", "qwen")
 
 
 def _plain_module(part: Part) -> Any:
     """The module made in full, as the libraries make it, with the same numbers in it."""
     import importlib
 
+    import torch
+
     of, name = part.model_class
     kind = getattr(importlib.import_module(of), name)
     config = part.module.config
     plain = kind.from_config(dict(config)) if of == "diffusers" else kind(config)
+    if isinstance(getattr(part.module, "norm", None), torch.nn.Identity):
+        plain.norm = torch.nn.Identity()
     plain.load_state_dict(part.module.state_dict(), strict=True)
     return plain.eval().requires_grad_(requires_grad=False)
 
@@ -180,7 +184,7 @@ def test_the_prompt_reaches_every_kind(
     pipe = assembler(shelf.recipe(architecture)).pipe
     cat, dog = (
         pipe(
-            prompt,
+            prompt=prompt,
             generator=torch.Generator().manual_seed(3),
             num_inference_steps=1,
             width=SIZE,
@@ -226,7 +230,7 @@ def test_the_worker_renders_every_kind_from_plain_text(
     assert made.settings.sampler == "Euler"
     texts = [one.text for one in told if isinstance(one, Told)]
     assert any("weights in a prompt" in one for one in texts)
-    assert any("no negative prompt" in one for one in texts) is (model == "flux")
+    assert any("no negative prompt" in one for one in texts) is (model in ("flux", "flux2"))
     steps = [one for one in told if isinstance(one, Stepped)]
     assert [one.done for one in steps] == [0, 1, 2]
     assert all(one.preview.startswith(b"\x89PNG") for one in steps[1:])

@@ -2,7 +2,8 @@
 
 Qwen-Image has that of Wan 2.1, whose tensors have other names in the files of Wan and ComfyUI
 (``huggingface/diffusers`` ``src/diffusers/loaders/single_file_utils.py``,
-``convert_wan_vae_to_diffusers``). What scales its latents is in no tensor; the class has it.
+``convert_wan_vae_to_diffusers``). What scales its latents is in no tensor; the class has it. What
+scales those of FLUX.2 is in tensors (``src/diffusers/models/autoencoders/autoencoder_kl_flux2.py``).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def autoencoder_of(
     """
     if architecture == "qwen":
         return _of_frames(tensors)
+    if architecture == "flux2":
+        return _with_statistics(tensors, identity)
     made = _of_pictures(tensors)
     made_for = _MADE_FOR.get(architecture, "flux")
     config = vae_config(_shapes(made), made_for, identity, sample_size=_PICTURES)
@@ -63,6 +66,32 @@ def _of_pictures(tensors: Mapping[str, Planned]) -> tuple[Planned, ...]:
     if any(pair.original not in tensors for pair in pairs):
         original = {one.name: one for one in in_original(pairs, tensors)}
     return tuple(in_diffusers(vae_pairs(original), original))
+
+
+_STATISTICS = "bn."
+_OF_OTHERS = ("_class_name", "force_upcast", "scaling_factor", "shift_factor")
+"""Settings of ``AutoencoderKL`` that FLUX.2's class does not have."""
+
+
+def _with_statistics(tensors: Mapping[str, Planned], identity: Identity) -> Autoencoder:
+    """FLUX.2's: Flux's with 32 channels, whose patches are scaled by what a batch norm counted.
+
+    One has a decoder that is narrower than its encoder.
+    """
+    counted = tuple(one for name, one in tensors.items() if name.startswith(_STATISTICS))
+    made = _of_pictures(tensors)
+    shapes = _shapes(made)
+    settings = vae_config(shapes, "flux", identity, sample_size=_PICTURES)
+    config = {name: one for name, one in settings.items() if name not in _OF_OTHERS}
+    widths = [
+        shapes.extent(f"decoder.up_blocks.{level}.resnets.0.conv1.weight")
+        for level in range(shapes.number_of("decoder.up_blocks"))
+    ][::-1]
+    if widths != config["block_out_channels"]:
+        config["decoder_block_out_channels"] = widths
+    return Autoencoder(
+        "AutoencoderKLFlux2", config, (*made, *counted), int(config["latent_channels"])
+    )
 
 
 def _of_frames(tensors: Mapping[str, Planned]) -> Autoencoder:

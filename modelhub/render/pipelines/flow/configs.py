@@ -12,12 +12,13 @@ from typing import Any
 
 from modelhub.errors import FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes, heads
+from modelhub.render.pipelines.flow.flux2 import flux2_config, text_width
 
 _PATCH = 2
 """Latents on each side of a patch, of all that have their patches in a linear layer."""
 _HEAD_OF_SD3 = 64
 _HEAD_OF_AURA = 256
-_PACKED = ("flux", "chroma", "qwen")
+_PACKED = ("flux", "flux2", "chroma", "qwen")
 """Computing on rows of patches, whose latents are the channels."""
 
 
@@ -49,6 +50,8 @@ def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str,
             ("text_encoder",): config["pooled_projection_dim"],
             ("text_encoder_2",): config["joint_attention_dim"],
         }
+    if architecture == "flux2":
+        return {("text_encoder",): text_width(config)}
     return {("text_encoder",): config.get("joint_attention_dim", config.get("cap_feat_dim", 0))}
 
 
@@ -183,6 +186,7 @@ def _aura(shapes: PartShapes) -> dict[str, Any]:
 _CONFIGS: Mapping[str, Callable[[PartShapes], dict[str, Any]]] = {
     "sd3": _sd3,
     "flux": _flux,
+    "flux2": flux2_config,
     "chroma": _chroma,
     "zimage": _z_image,
     "lumina": _lumina,
@@ -198,8 +202,8 @@ _BY_SIZE = {
     "shift": 3.0,
     "use_dynamic_shifting": True,
 }
-"""``black-forest-labs/FLUX.1-dev`` ``scheduler/scheduler_config.json``: more noise for larger
-pictures."""
+"""``scheduler/scheduler_config.json`` of ``black-forest-labs/FLUX.1-dev`` and of all FLUX.2: more
+noise for larger pictures."""
 _BY_SIZE_OF_QWEN = _BY_SIZE | {
     "max_image_seq_len": 8192,
     "max_shift": 0.9,
@@ -224,4 +228,7 @@ def scheduler_config(architecture: str, *, guided: bool = True) -> dict[str, Any
         return made | {"shift": _SHIFTS[architecture]}
     if architecture == "qwen":
         return made | _BY_SIZE_OF_QWEN
+    if architecture == "flux2":
+        # Its pipeline moves the noise by a rule of its own, of size and steps; klein's as dev's.
+        return made | _BY_SIZE
     return made | (_BY_SIZE if guided else {"shift": 1.0, "use_dynamic_shifting": False})

@@ -13,7 +13,7 @@ from modelhub.errors import AddonMisfit, CannotRender, FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.text import tokenizer_configs
 from modelhub.formats.identity import Identity
-from modelhub.render.pipelines.architectures import PIPELINES, Needed, OtherPipeline
+from modelhub.render.pipelines.architectures import MISTRAL, Needed, OtherPipeline, pipeline_for
 from modelhub.render.pipelines.files import RecipeFiles
 from modelhub.render.pipelines.flow.autoencoders import autoencoder_of
 from modelhub.render.pipelines.flow.configs import (
@@ -23,6 +23,7 @@ from modelhub.render.pipelines.flow.configs import (
     transformer_config,
 )
 from modelhub.render.pipelines.flow.encoders import encoder_of
+from modelhub.render.pipelines.flow.flux2 import LAYERS_READ
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
 from modelhub.render.pipelines.missing import missing_parts, refusal
@@ -51,15 +52,16 @@ def flow_blueprint(
     :raises CannotRender: a file has no such part, or one that this cannot be made of.
     :raises AddonMisfit: parts are of different models.
     """
-    _refuse(recipe, identity)
+    pipeline = pipeline_for(identity)
+    assert pipeline is not None
+    _refuse(recipe, identity, pipeline)
     missing = missing_parts(source.header, identity, recipe)
     if missing:
         raise refusal(recipe, missing)
-    return _Drawing(recipe, source, identity, files).blueprint()
+    return _Drawing(recipe, source, identity, pipeline, files).blueprint()
 
 
-def _refuse(recipe: Recipe, identity: Identity) -> None:
-    pipeline = PIPELINES[identity.architecture or ""]
+def _refuse(recipe: Recipe, identity: Identity, pipeline: OtherPipeline) -> None:
     if _WANTS_PICTURE & set(identity.variants) or identity.edition in (
         "next",
         "newbie",
@@ -88,14 +90,19 @@ class _Drawing:
     """One pipeline while it is drawn."""
 
     def __init__(
-        self, recipe: Recipe, source: Source, identity: Identity, files: RecipeFiles
+        self,
+        recipe: Recipe,
+        source: Source,
+        identity: Identity,
+        pipeline: OtherPipeline,
+        files: RecipeFiles,
     ) -> None:
         self._recipe = recipe
         self._source = source
         self._identity = identity
         self._files = files
         self._architecture = identity.architecture or ""
-        self._pipeline: OtherPipeline = PIPELINES[self._architecture]
+        self._pipeline = pipeline
         self._given = dict(recipe.parts)
         if recipe.vae is not None:
             self._given["vae"] = recipe.vae
@@ -180,6 +187,8 @@ class _Drawing:
                 tensors,
                 projecting=self._architecture == "sd3",
                 large=needed.fits == ("OpenCLIP-bigG",),
+                mistral=needed.fits == (MISTRAL,),
+                read_to=max(LAYERS_READ.get(self._pipeline.pipeline_class, (0,))),
             )
         except FormatError as error:
             raise self._no_such_part(needed, source, error) from error

@@ -2,7 +2,9 @@
 
 Told from names and shapes. What no tensor tells is as in the published ``config.json`` of
 ``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``EleutherAI/pile-t5-xl``,
-``Qwen/Qwen3-4B``, ``Qwen/Qwen2.5-VL-7B-Instruct`` and ``google/gemma-2-2b``.
+``Qwen/Qwen3-4B``, ``Qwen/Qwen2.5-VL-7B-Instruct``, ``google/gemma-2-2b`` and
+``mistralai/Mistral-Small-3.1-24B-Instruct-2503``, of which ComfyUI publishes the layers that FLUX.2
+reads (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from modelhub.formats.diffusers_config.text import text_config
 from modelhub.formats.diffusers_names import PartKind, pairs_of_part, parts_of_checkpoint
 from modelhub.formats.diffusers_names.text import HF_PREFIX
 from modelhub.formats.tensor_data import PIECE
+from modelhub.render.pipelines.plans import WITHOUT_NORM
 
 _PROJECTION = "text_projection.weight"
 
@@ -38,19 +41,27 @@ class Encoder:
 
 
 def encoder_of(
-    tensors: Mapping[str, Planned], *, projecting: bool = False, large: bool = False
+    tensors: Mapping[str, Planned],
+    *,
+    projecting: bool = False,
+    large: bool = False,
+    mistral: bool = False,
+    read_to: int = 0,
 ) -> Encoder:
     """The text encoder that these tensors are.
 
     :param tensors: by their names without the prefix of a checkpoint.
     :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
     :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
+    :param mistral: of a language model: it has to be Mistral's, which no tensor tells from Llama.
+    :param read_to: of a language model: the last layer that is read, before the norm; those behind
+        it are left out. 0: what comes out is read.
     :raises FormatError: they are none, or not all of one.
     """
     if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
         return _t5(tensors)
     if any(name.endswith("embed_tokens.weight") for name in tensors):
-        return _language_model(tensors)
+        return _language_model(tensors, mistral=mistral, read_to=read_to)
     return _clip(tensors, projecting=projecting, large=large)
 
 
@@ -128,13 +139,13 @@ def _t5(tensors: Mapping[str, Planned]) -> Encoder:
     )
 
 
-def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
-    """Qwen 3, Qwen 2.5 VL or Gemma 2, of which the last layer's numbers are read, not the words.
+def _language_model(tensors: Mapping[str, Planned], *, mistral: bool, read_to: int) -> Encoder:
+    """Qwen 3, Qwen 2.5 VL, Gemma 2 or Mistral, of which a layer's numbers are read, not the words.
 
-    What Qwen 2.5 VL sees with is left out: nobody shows it a picture.
+    What Qwen 2.5 VL and Mistral see with is left out: nobody shows them a picture.
     """
     inner = {
-        name.removeprefix("model.").removeprefix("language_model."): one
+        name.removeprefix("model.").removeprefix("language_model.").removeprefix("model."): one
         for name, one in tensors.items()
     }
     made = {
@@ -142,8 +153,10 @@ def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
         for name, one in inner.items()
         if name.startswith(("layers.", "embed_tokens.", "norm."))
     }
+    if read_to:
+        made = _read_to(read_to, made)
     shapes = _shapes(made)
-    model_class, settings = _kind_of_language_model(shapes)
+    model_class, settings = _kind_of_language_model(shapes, mistral=mistral)
     normed = shapes.has("layers.0.self_attn.q_norm")
     head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEADS[model_class]
     width = shapes.extent("embed_tokens.weight", 1)
@@ -159,12 +172,30 @@ def _language_model(tensors: Mapping[str, Planned]) -> Encoder:
         "use_cache": False,
         **settings,
     }
+    if read_to:
+        config[WITHOUT_NORM] = True
     return Encoder(model_class, config, tuple(made.values()), width)
 
 
-def _kind_of_language_model(shapes: PartShapes) -> tuple[str, Mapping[str, Any]]:
+def _read_to(last: int, tensors: Mapping[str, Planned]) -> dict[str, Planned]:
+    """Without the layers that nobody reads, and without the norm behind them."""
+    there = _shapes(tensors).number_of("layers")
+    if there < last:
+        raise FormatError(f"it has {there} layers, and {last} are read", hint="")
+    kept = ("embed_tokens.", *(f"layers.{layer}." for layer in range(last)))
+    return {name: one for name, one in tensors.items() if name.startswith(kept)}
+
+
+def _kind_of_language_model(
+    shapes: PartShapes, *, mistral: bool
+) -> tuple[str, Mapping[str, Any]]:
     """The class of transformers, and the settings that no tensor tells."""
     attention = "layers.0.self_attn"
+    if mistral:
+        other = shapes.has(f"{attention}.q_norm") or shapes.dimensions(f"{attention}.q_proj.bias")
+        if not other and not shapes.has("layers.0.post_feedforward_layernorm"):
+            return "MistralModel", _MISTRAL
+        raise FormatError("it is a language model of another kind", hint="")
     if shapes.has("layers.0.post_feedforward_layernorm"):
         if not shapes.has(f"{attention}.q_norm"):
             return "Gemma2Model", _GEMMA_2
@@ -175,7 +206,7 @@ def _kind_of_language_model(shapes: PartShapes) -> tuple[str, Mapping[str, Any]]
     raise FormatError("it is a language model of another kind", hint="")
 
 
-_HEADS = {"Gemma2Model": 256, "Qwen2_5_VLTextModel": 128}
+_HEADS = {"Gemma2Model": 256, "Qwen2_5_VLTextModel": 128, "MistralModel": 128}
 """Numbers of a head, where no norm of one tells."""
 _QWEN_2_5: Mapping[str, Any] = {
     "max_position_embeddings": 128_000,
@@ -188,6 +219,12 @@ _QWEN_3: Mapping[str, Any] = {
     "rope_theta": 1_000_000.0,
     "pad_token_id": None,
     "tie_word_embeddings": True,
+}
+_MISTRAL: Mapping[str, Any] = {
+    "max_position_embeddings": 131072,
+    "rope_theta": 1_000_000_000.0,
+    "rms_norm_eps": 1e-5,
+    "sliding_window": None,
 }
 _GEMMA_2: Mapping[str, Any] = {
     "max_position_embeddings": 8192,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from modelhub.convert.lora.names import FLUX_DOUBLE
+from modelhub.render.pipelines.flow.flux2 import FLUX2
 from modelhub.render.pipelines.flow.renaming import Cut, Into, Rules
 
 
@@ -197,6 +198,7 @@ _QWEN: Rules = {"__index_timestep_zero__": Into(())}
 _RULES: Mapping[str, tuple[str, Rules]] = {
     "sd3": ("joint_blocks.", _SD3),
     "flux": ("double_blocks.", _FLUX),
+    "flux2": ("double_blocks.", FLUX2),
     "chroma": ("double_blocks.", _CHROMA),
     "zimage": ("x_embedder.", _Z_IMAGE),
     "lumina": ("cap_embedder.", _LUMINA),
