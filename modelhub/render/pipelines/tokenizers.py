@@ -46,9 +46,10 @@ _SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im
 
 _TEMPLATES = {
     "ZImagePipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n{{ one['content'] }}"
-    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+    "<|im_end|>\n{% endfor %}{{ '<|im_start|>assistant\\n' }}",
     "Flux2KleinPipeline": "{% for one in messages %}<|im_start|>{{ one['role'] }}\n"
-    "{{ one['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    "{{ one['content'] }}<|im_end|>\n{% endfor %}"
+    "{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' }}",
     "Flux2Pipeline": "<s>{% for one in messages %}{% set text = one['content'][0]['text'] %}"
     "{% if one['role'] == 'system' %}[SYSTEM_PROMPT]{{ text }}[/SYSTEM_PROMPT]"
     "{% else %}[INST]{{ text }}[/INST]{% endif %}{% endfor %}",
@@ -56,7 +57,8 @@ _TEMPLATES = {
 """What stands around a prompt, by the pipeline that asks its tokenizer for it: as
 ``Tongyi-MAI/Z-Image-Turbo`` ``tokenizer/tokenizer_config.json`` has it, and ComfyUI for FLUX.2
 (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``). The tokenizer of Qwen 2.5, which has
-the same words, has another."""
+the same words, has another. The end of a line that ends a template is not rendered: such an end
+stands within an expression."""
 _WORDS_OF_QWEN_2_5 = 151_665
 _THINKING = ("<tool_response>", "</tool_response>", "<think>", "</think>")
 """The words that Qwen 3 has more than Qwen 2.5, in their order (``Qwen/Qwen3-4B``

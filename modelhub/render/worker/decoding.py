@@ -24,7 +24,9 @@ def unpacked(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch
     if hasattr(pipe, "_unpatchify_latents"):
         # FLUX.2's pipelines give the last ones unpacked; these are of a step before.
         side = pipe.vae_scale_factor * 2
-        patches = latents.transpose(1, 2).unflatten(2, (height // side, width // side))
+        patches = latents.transpose(1, 2).reshape(
+            *latents.shape[::2], height // side, width // side
+        )
         rows: torch.Tensor = pipe._unpatchify_latents(patches)
         return rows
     unpacked: torch.Tensor = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)

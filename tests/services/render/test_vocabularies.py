@@ -51,7 +51,18 @@ def qwen(folder: Path) -> Path:
     return folder
 
 
-_KINDS = {"T5": t5, "Pile-T5": pile_t5, "Gemma 2": gemma, "Qwen2.5": qwen}
+def mistral(folder: Path) -> Path:
+    model = {"type": "BPE", "vocab": words(131_072), "merges": []}
+    return _written(folder, model, added="[SYSTEM_PROMPT]")
+
+
+_KINDS = {
+    "T5": t5,
+    "Pile-T5": pile_t5,
+    "Gemma 2": gemma,
+    "Qwen2.5": qwen,
+    "Mistral Small": mistral,
+}
 
 
 def _written(

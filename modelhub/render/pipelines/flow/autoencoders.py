@@ -3,17 +3,17 @@
 Qwen-Image has that of Wan 2.1, whose tensors have other names in the files of Wan and ComfyUI
 (``huggingface/diffusers`` ``src/diffusers/loaders/single_file_utils.py``,
 ``convert_wan_vae_to_diffusers``). What scales its latents is in no tensor; the class has it. What
-scales those of FLUX.2 is in tensors (``src/diffusers/models/autoencoders/autoencoder_kl_flux2.py``).
+scales those of FLUX.2 is (``src/diffusers/models/autoencoders/autoencoder_kl_flux2.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelhub.convert.diffusers.renaming import in_diffusers, in_original
-from modelhub.convert.values import Planned
+from modelhub.convert.values import Planned, Values
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.vae import vae_config
 from modelhub.formats.diffusers_names import vae_pairs
@@ -69,8 +69,22 @@ def _of_pictures(tensors: Mapping[str, Planned]) -> tuple[Planned, ...]:
 
 
 _STATISTICS = "bn."
+_BATCHES = "bn.num_batches_tracked"
+_INSIDE = {"encoder.quant_conv": "encoder.", "decoder.post_quant_conv": "decoder."}
+"""Layers that Black Forest Labs have within a side, and everybody else beside it."""
 _OF_OTHERS = ("_class_name", "force_upcast", "scaling_factor", "shift_factor")
 """Settings of ``AutoencoderKL`` that FLUX.2's class does not have."""
+
+
+class _None(Values):
+    """The number 0: so many batches a module has seen, where its file does not count them."""
+
+    def __init__(self) -> None:
+        self.dtype, self.shape = "I64", ()
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """All of it."""
+        yield bytes(8)
 
 
 def _with_statistics(tensors: Mapping[str, Planned], identity: Identity) -> Autoencoder:
@@ -78,8 +92,13 @@ def _with_statistics(tensors: Mapping[str, Planned], identity: Identity) -> Auto
 
     One has a decoder that is narrower than its encoder.
     """
-    counted = tuple(one for name, one in tensors.items() if name.startswith(_STATISTICS))
-    made = _of_pictures(tensors)
+    named = {
+        (new := name.removeprefix(_INSIDE.get(name.rpartition(".")[0], ""))): replace(one, name=new)
+        for name, one in tensors.items()
+    }
+    named.setdefault(_BATCHES, Planned(_BATCHES, _None(), "I64"))
+    counted = tuple(one for name, one in named.items() if name.startswith(_STATISTICS))
+    made = _of_pictures(named)
     shapes = _shapes(made)
     settings = vae_config(shapes, "flux", identity, sample_size=_PICTURES)
     config = {name: one for name, one in settings.items() if name not in _OF_OTHERS}

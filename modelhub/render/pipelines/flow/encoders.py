@@ -186,9 +186,7 @@ def _read_to(last: int, tensors: Mapping[str, Planned]) -> dict[str, Planned]:
     return {name: one for name, one in tensors.items() if name.startswith(kept)}
 
 
-def _kind_of_language_model(
-    shapes: PartShapes, *, mistral: bool
-) -> tuple[str, Mapping[str, Any]]:
+def _kind_of_language_model(shapes: PartShapes, *, mistral: bool) -> tuple[str, Mapping[str, Any]]:
     """The class of transformers, and the settings that no tensor tells."""
     attention = "layers.0.self_attn"
     if mistral:

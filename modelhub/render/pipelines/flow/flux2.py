@@ -1,4 +1,4 @@
-"""FLUX.2, dev and klein: the names and the settings of its transformer, and what it reads of a text.
+"""FLUX.2, dev and klein: names and settings of its transformer, and what it reads of a text.
 
 Names as in ``huggingface/diffusers`` ``src/diffusers/loaders/single_file_utils.py``
 (``convert_flux2_transformer_checkpoint_to_diffusers``); settings that no tensor tells as the
