@@ -216,3 +216,74 @@ def flux_pieces(path: str) -> tuple[Piece, ...]:
         return tuple(Piece(f"{block}.{one}", at, at + 1, 3) for at, one in enumerate(parts))
     name = FLUX_DOUBLE.get(found[3])
     return () if name is None else (Piece(f"{block}.{name}"),)
+
+
+_FLUX2_DOUBLE = {
+    "img_mlp.0": "ff.linear_in",
+    "img_mlp.2": "ff.linear_out",
+    "txt_mlp.0": "ff_context.linear_in",
+    "txt_mlp.2": "ff_context.linear_out",
+}
+_FLUX2_SINGLE = {"linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"}
+_FLUX2_ENDS = {
+    "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
+    "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
+    "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
+    "guidance_in.out_layer": "time_guidance_embed.guidance_embedder.linear_2",
+    "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
+    "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
+    "single_stream_modulation.lin": "single_stream_modulation.linear",
+}
+
+
+def flux2_pieces(path: str) -> tuple[Piece, ...]:
+    """The module of a FLUX.2 transformer of diffusers that one of the original is, where Flux 1 has
+    another or none (``convert_flux2_transformer_checkpoint_to_diffusers`` in
+    ``loaders/single_file_utils.py`` of huggingface/diffusers)."""
+    found = _FLUX_BLOCK.fullmatch(path)
+    if found is None:
+        end = _FLUX2_ENDS.get(path)
+        return () if end is None else (Piece(end),)
+    if found[1] == "single":
+        name, block = _FLUX2_SINGLE.get(found[3]), "single_transformer_blocks"
+    else:
+        name, block = _FLUX2_DOUBLE.get(found[3]), "transformer_blocks"
+    return () if name is None else (Piece(f"{block}.{found[2]}.{name}"),)
+
+
+class Joined(NamedTuple):
+    """Modules of diffusers that are one in the original, their rows below each other.
+
+    :param original: how it is called there.
+    """
+
+    original: str
+    paths: tuple[str, ...]
+
+
+_IN_BLOCK = re.compile(r"(single_)?transformer_blocks\.(\d{1,3})\.(.+)")
+_FIRST_OF_SINGLE = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+_JOINED_DOUBLE = {
+    **{parts[0]: (old, parts) for old, parts in _FLUX_FUSED.items()},
+    **{new: (old, (new,)) for old, new in (*FLUX_DOUBLE.items(), *_FLUX2_DOUBLE.items())},
+}
+_JOINED_SINGLE = {
+    _FIRST_OF_SINGLE[0]: ("linear1", _FIRST_OF_SINGLE),
+    **{new: (old, (new,)) for old, new in (*_FLUX_SINGLE.items(), *_FLUX2_SINGLE.items())},
+}
+_JOINED_ENDS = {new: old for old, new in (*_FLUX_ENDS.items(), *_FLUX2_ENDS.items())}
+
+
+def original_flux(path: str) -> Joined | None:
+    """What a module of a Flux or FLUX.2 transformer of diffusers is in the original, or the first
+    part of; None of any other."""
+    found = _IN_BLOCK.fullmatch(path)
+    if found is None:
+        end = _JOINED_ENDS.get(path)
+        return None if end is None else Joined(end, (path,))
+    known = (_JOINED_SINGLE if found[1] else _JOINED_DOUBLE).get(found[3])
+    if known is None:
+        return None
+    block = f"{found[1] or ''}transformer_blocks.{found[2]}"
+    paths = tuple(f"{block}.{one}" for one in known[1])
+    return Joined(f"{'single' if found[1] else 'double'}_blocks.{found[2]}.{known[0]}", paths)

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from modelhub.convert.lora.names import Piece, clip_pieces, diffusers_unet, flux_pieces
+from modelhub.convert.lora.names import (
+    Piece,
+    clip_pieces,
+    diffusers_unet,
+    flux2_pieces,
+    flux_pieces,
+)
 from modelhub.convert.lora.words import flat
 
 # Where the parts of a model are in a file: single files (huggingface/diffusers
@@ -114,6 +120,7 @@ def _unet_pieces(local: str) -> Iterator[Piece]:
     yield Piece(path if named is None else named)
     if named is None:
         yield from flux_pieces(path)
+        yield from flux2_pieces(path)
 
 
 def _target(

@@ -253,7 +253,8 @@ class _Work:
         for folder, one in stale.items():
             one.applied = None
             one.overflowed = one.in_bytes = 0
-            one.restore(one.changed - {slot.parameter for slot, _ in todo if slot.folder == folder})
+            wanted = [slot.parameters for slot, _ in todo if slot.folder == folder]
+            one.restore(one.changed - {name for names in wanted for name in names})
         sizes = [self._nbytes(slot) for slot, _ in todo]
         done, total = 0, sum(sizes)
         for (slot, values), size in zip(todo, sizes, strict=True):
@@ -267,7 +268,8 @@ class _Work:
             one.applied = self.key
 
     def _nbytes(self, slot: Slot) -> int:
-        return self.originals[slot.folder].tensor(slot.parameter).nbytes
+        originals = self.originals[slot.folder]
+        return sum(originals.tensor(name).nbytes for name in slot.parameters)
 
     def _change(self, slot: Slot, values: Values) -> None:
         import torch
@@ -276,7 +278,22 @@ class _Work:
         if self.precision is not None:
             numbers = numbers.to(_torch_type(self.precision))
         originals = self.originals[slot.folder]
-        made = originals.replace(slot.parameter, numbers)
+        if len(slot.parameters) == 1:
+            self._put(originals, slot.parameters[0], numbers)
+            return
+        rows = [originals.tensor(name).shape[0] for name in slot.parameters]
+        for name, part in zip(slot.parameters, numbers.split(rows), strict=True):
+            before = originals.tensor(name)
+            if torch.equal(before.to("cpu"), part.to(before.dtype)):
+                # Of those that were one in the original, the LoRA may change some alone.
+                originals.restore((name,))
+            else:
+                self._put(originals, name, part)
+
+    def _put(self, originals: Originals, parameter: str, numbers: torch.Tensor) -> None:
+        import torch
+
+        made = originals.replace(parameter, numbers)
         narrow = made.dtype is not torch.float32 or numbers.dtype is not torch.float32
         # The sum is quicker to make than a look at each number.
         if narrow and not bool(made.float().sum().isfinite()):

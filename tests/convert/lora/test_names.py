@@ -122,6 +122,8 @@ def test_the_first_layer_of_a_single_block_of_flux_is_four_modules() -> None:
         "single_transformer_blocks_7_attn_to_k": (12, 24),
         "single_transformer_blocks_7_attn_to_v": (24, 36),
         "single_transformer_blocks_7_proj_mlp": (36, 84),
+        # FLUX.2 has it whole.
+        "single_transformer_blocks_7_attn_to_qkv_mlp_proj": (0, 84),
     }
     assert flux_pieces("double_blocks.0.img_attn.proj")[0].path == (
         "transformer_blocks.0.attn.to_out.0"

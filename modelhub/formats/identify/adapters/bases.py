@@ -103,6 +103,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_DIT, "time_mod_proj", "krea2"),
     Rule(_DIT, "joint_transformer_blocks", "auraflow"),
     Rule(_DIT, "to_qkv_mlp_proj", "flux2", {6144: "dev", 4096: "klein 9B", 3072: "klein 4B"}),
+    Rule(_DIT, "to_qkv_mlp_proj", "flux2"),
     Rule(_DIT, "ff_linear_in", "flux2", {6144: "dev", 4096: "klein 9B", 3072: "klein 4B"}),
     Rule(_DIT, "context_embedder_token_refiner", "hunyuanvideo"),
     Rule(_DIT, "single_transformer_blocks_38_", "hunyuanvideo"),
