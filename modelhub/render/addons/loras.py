@@ -281,9 +281,11 @@ class _Work:
         if len(slot.parameters) == 1:
             self._put(originals, slot.parameters[0], numbers)
             return
-        rows = [originals.tensor(name).shape[0] for name in slot.parameters]
-        for name, part in zip(slot.parameters, numbers.split(rows), strict=True):
+        start = 0
+        for name in slot.parameters:
             before = originals.tensor(name)
+            part = numbers[start : start + before.shape[0]]
+            start += before.shape[0]
             if torch.equal(before.to("cpu"), part.to(before.dtype)):
                 # Of those that were one in the original, the LoRA may change some alone.
                 originals.restore((name,))

@@ -20,7 +20,7 @@ from modelhub.render.pipelines.blank import blank_inputs
 from modelhub.render.pipelines.libraries import versions
 from modelhub.render.refining import DEFAULT_SHARE, refined, stages
 from modelhub.render.samplers import make_scheduler, sampling
-from modelhub.render.worker.decoding import decode, png_of, unpacked
+from modelhub.render.worker.decoding import decode, finished, png_of, unpacked
 from modelhub.render.worker.drawing import Conditioning, conditioning, generator, stepping
 from modelhub.render.worker.previews import preview
 from modelhub.render.worker.room import fit_for_all, with_loras
@@ -280,7 +280,7 @@ class Attempt:
         settings, pipe = self._settings, assembled.pipe
         if getattr(pipe, "vae", None) is None:
             raise CannotRender(f"{assembled.recipe.model} has no VAE to decode the image with")
-        flat = unpacked(pipe, latents, settings.width or 0, settings.height or 0)
+        flat = finished(pipe, latents, settings.width or 0, settings.height or 0)
         with stoppable([pipe.vae], self._task.cancel):
             return decode(pipe.vae, flat)
 

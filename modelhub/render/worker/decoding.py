@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def unpacked(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    """Latents as the VAE takes them: 1 x channels x height x width.
+    """Latents of any step, laid out as the VAE takes them: 1 x channels x height x width.
 
     Transformers compute on rows of patches; their pipelines have the way back, ``_unpack_latents``
     (`huggingface/diffusers src/diffusers/pipelines/flux/pipeline_flux.py`).
@@ -22,15 +22,37 @@ def unpacked(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch
     if latents.ndim != 3:
         return latents
     if hasattr(pipe, "_unpatchify_latents"):
-        # FLUX.2's pipelines give the last ones unpacked; these are of a step before.
-        side = pipe.vae_scale_factor * 2
-        patches = latents.transpose(1, 2).reshape(
-            *latents.shape[::2], height // side, width // side
-        )
-        rows: torch.Tensor = pipe._unpatchify_latents(patches)
-        return rows
+        return _unpatched(pipe, _patches(pipe, latents, width, height))
     unpacked: torch.Tensor = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
     return unpacked
+
+
+def finished(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """The last latents as :func:`decode` takes them.
+
+    Of FLUX.2, patches are scaled by what a batch norm of the VAE counted; klein's pipeline has done
+    so, dev's has not (`huggingface/diffusers src/diffusers/pipelines/flux2`).
+    """
+    if latents.ndim != 3 or not hasattr(pipe, "_unpatchify_latents"):
+        return unpacked(pipe, latents, width, height)
+    patches, counted = _patches(pipe, latents, width, height), pipe.vae.bn
+    spread = (counted.running_var + pipe.vae.config.batch_norm_eps).sqrt()
+    means, spreads = (
+        one.view(1, -1, 1, 1).to(patches.device, patches.dtype)
+        for one in (counted.running_mean, spread)
+    )
+    return _unpatched(pipe, patches * spreads + means)
+
+
+def _patches(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Rows of FLUX.2's patches, each where it belongs: 1 x numbers x height x width."""
+    side = pipe.vae_scale_factor * 2
+    return latents.transpose(1, 2).reshape(*latents.shape[::2], height // side, width // side)
+
+
+def _unpatched(pipe: Any, patches: torch.Tensor) -> torch.Tensor:
+    whole: torch.Tensor = pipe._unpatchify_latents(patches)
+    return whole
 
 
 def decode(vae: Any, latents: torch.Tensor) -> NDArray[np.float32]:

@@ -143,12 +143,13 @@ def test_dev_gives_the_picture_of_diffusers_own_pipeline_with_the_model_that_can
     assert not torch.equal(_picture(ours.pipe, guidance_scale=9.0), pictures[0])
 
 
-def test_the_latents_of_a_step_are_laid_out_as_those_that_are_decoded(
-    shelf: Shelf, assembler: Assembler, torch: Any
+@pytest.mark.parametrize("kind", ["klein", "flux2"])
+def test_the_latents_are_decoded_to_the_picture_of_the_pipeline(
+    kind: str, shelf: Shelf, assembler: Assembler, torch: Any
 ) -> None:
-    from modelhub.render.worker.decoding import decode, unpacked
+    from modelhub.render.worker.decoding import decode, finished, unpacked
 
-    pipe = assembler(shelf.recipe("klein")).pipe
+    pipe = assembler(shelf.recipe(kind)).pipe
     width, height = SIZE, SIZE * 2
     steps: list[Any] = []
 
@@ -163,7 +164,8 @@ def test_the_latents_of_a_step_are_laid_out_as_those_that_are_decoded(
         **given, generator=torch.Generator().manual_seed(3), output_type="latent",
         callback_on_step_end=ended,
     ).images  # fmt: skip
-    assert unpacked(pipe, last, width, height) is last
+    last = finished(pipe, last, width, height)
+    assert last.shape == steps[-1].shape == (1, 32, height // 8, width // 8)
     counted = pipe.vae.bn
     patches = pipe._patchify_latents(steps[-1])
     spread = torch.sqrt(counted.running_var + pipe.vae.config.batch_norm_eps)

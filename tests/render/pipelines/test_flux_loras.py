@@ -54,7 +54,8 @@ def _expected(
     recipe: Recipe, layers: dict[str, tuple[Any, Any]], folder: Path, assembler: Assembler
 ) -> dict[str, Any]:
     """The weights of the transformer whose file has the change in it."""
-    from safetensors.torch import load_file, safe_open, save_file
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
 
     tensors = load_file(recipe.model)
     for name, (down, up) in layers.items():
