@@ -269,7 +269,7 @@ def test_samplers_move_the_noise_alike_for_a_size(
     assert (levels["Heun"][1:-2] > unmoved.sigmas[1:-2]).all()
 
 
-@pytest.mark.parametrize("architecture", ["sd3", "flux", "auraflow"])
+@pytest.mark.parametrize("architecture", ["sd3", "flux", "flux2", "auraflow"])
 def test_a_folder_of_diffusers_gives_the_picture_of_the_single_files(
     architecture: str, shelf: Shelf, assembler: Assembler, tmp_path: Path, torch: Any
 ) -> None:
