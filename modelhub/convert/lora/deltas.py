@@ -7,7 +7,7 @@ The formulas are those that programs apply: KohakuBlueleaf/LyCORIS ``lycoris/fun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelhub.convert.computed import numbers_of
 from modelhub.convert.lora.adapter import Layer, LayerKind
@@ -21,7 +21,19 @@ _ROWS = 1024
 """Of a weight, that are changed at a time."""
 
 
-def change(weight: Numbers, layer: Layer, strength: float) -> None:
+class Taken(NamedTuple):
+    """Rows of a layer's difference, where the layer is of several modules as one.
+
+    :param start: the first; `stop` the one behind the last.
+    :param of: how many the whole difference has.
+    """
+
+    start: int
+    stop: int
+    of: int
+
+
+def change(weight: Numbers, layer: Layer, strength: float, taken: Taken | None = None) -> None:
     """Apply a layer to the weight of its module, in place.
 
     With magnitudes of its own (DoRA), the sum of weight and difference is brought to these, and
@@ -29,15 +41,16 @@ def change(weight: Numbers, layer: Layer, strength: float) -> None:
     `strength` times.
 
     :param weight: fp32, in the module's shape; may be a view.
+    :param taken: the rows of the difference that are the module's; None: all.
     :raises FormatError: the layer has values that are no numbers, or its file is damaged.
     """
     import numpy as np
 
     with np.errstate(over="ignore", invalid="ignore"):
         if layer.kind is LayerKind.LORA and "magnitude" not in layer.names:
-            _add_product(weight, layer, strength)
+            _add_product(weight, layer, strength, taken)
             return
-        difference = _difference(layer, weight.shape)
+        difference = _taken_of(_difference(layer, _whole(weight.shape, taken)), taken)
         if not np.isfinite(np.sum(difference)) and not np.isfinite(difference).all():
             raise _not_numbers(layer)
         if "magnitude" not in layer.names:
@@ -46,15 +59,24 @@ def change(weight: Numbers, layer: Layer, strength: float) -> None:
             return
         difference *= layer.scale
         difference += weight
-        decomposed = _with_magnitudes(difference, numbers_of(layer.values["magnitude"]), layer)
+        decomposed = _with_magnitudes(difference, layer, taken)
         decomposed -= weight
         decomposed *= strength
         weight += decomposed
 
 
-def _add_product(weight: Numbers, layer: Layer, strength: float) -> None:
+def _whole(shape: tuple[int, ...], taken: Taken | None) -> tuple[int, ...]:
+    return shape if taken is None else (taken.of, *shape[1:])
+
+
+def _taken_of(numbers: Numbers, taken: Taken | None) -> Numbers:
+    return numbers if taken is None else numbers[taken.start : taken.stop]
+
+
+def _add_product(weight: Numbers, layer: Layer, strength: float, taken: Taken | None) -> None:
     """Add the product of two factors, some rows at a time: it is never there as a whole."""
     up, down = product_of(layer)
+    up = _taken_of(up, taken)
     up *= layer.scale * strength
     flat = weight if weight.ndim == 2 else weight.reshape(weight.shape[0], -1)
     for start in range(0, len(flat), _ROWS):
@@ -84,15 +106,18 @@ def _not_numbers(layer: Layer) -> FormatError:
     return FormatError(f"the layer {layer.stem[:200]} has values that are no numbers")
 
 
-def change_vector(vector: Numbers, layer: Layer, role: str, strength: float) -> None:
+def change_vector(
+    vector: Numbers, layer: Layer, role: str, strength: float, taken: Taken | None = None
+) -> None:
     """Add a layer's difference to a bias or to the scale of a norm, in place.
 
     :param role: which of its tensors.
+    :param taken: the numbers of it that are the vector's; None: all.
     :raises FormatError: it has another length, or values that are no numbers.
     """
     import numpy as np
 
-    difference = numbers_of(layer.values[role])
+    difference = _taken_of(numbers_of(layer.values[role]).reshape(-1), taken)
     if difference.size != vector.size or not np.isfinite(difference).all():
         raise FormatError(f"{layer.names[role][:200]} does not go with a vector of {vector.size}")
     vector += strength * difference.reshape(vector.shape)
@@ -141,18 +166,22 @@ def _kronecker(first: Numbers, second: Numbers) -> Numbers:
     return made
 
 
-def _with_magnitudes(weight: Numbers, magnitudes: Numbers, layer: Layer) -> Numbers:
+def _with_magnitudes(weight: Numbers, layer: Layer, taken: Taken | None) -> Numbers:
     """Each output (or, of older files, each input) of `weight` brought to its magnitude."""
     import numpy as np
 
-    rows, columns = weight.shape[:2]
+    magnitudes = numbers_of(layer.values["magnitude"])
+    rows, columns = _whole(weight.shape, taken)[:2]
     # PEFT has one for each output; LyCORIS, a column of them, or in older files a row by input.
     by_output = "magnitude_vector" in layer.names["magnitude"] or magnitudes.shape[:1] == (rows,)
-    if magnitudes.size != (rows if by_output else columns):
+    # Those by input are of the weight as a whole, of which only some rows are here.
+    if magnitudes.size != (rows if by_output else columns) or (taken and not by_output):
         raise FormatError(
             f"{layer.names['magnitude'][:200]}: {magnitudes.size} magnitudes for a weight of "
             f"{weight.shape}"
         )
+    if by_output:
+        magnitudes = _taken_of(magnitudes.reshape(-1), taken)
     axis = 0 if by_output else 1
     others = tuple(one for one in range(weight.ndim) if one != axis)
     norms = np.sqrt(np.sum(np.square(weight), axis=others, keepdims=True))

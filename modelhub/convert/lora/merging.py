@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from modelhub.convert.lora.adapter import (
     difference_shape,
     read_adapter,
 )
-from modelhub.convert.lora.deltas import change, change_vector
+from modelhub.convert.lora.deltas import Taken, change, change_vector
 from modelhub.convert.lora.describing import some
 from modelhub.convert.lora.targets import Target, Targets, targets_of
 from modelhub.convert.plan import make_plan
@@ -27,6 +27,7 @@ from modelhub.formats.tensor_data import ITEM_SIZES
 
 if TYPE_CHECKING:
     from modelhub.convert.computed import Numbers
+    from modelhub.convert.lora.names import Piece
     from modelhub.convert.options import ConvertOptions
     from modelhub.convert.planning import Plan
     from modelhub.convert.readers import Source
@@ -45,6 +46,14 @@ class _Step:
     target: Target
     role: str
     """The layer's tensor that is added to a vector, or "" where the weight is changed."""
+    taken: Taken | None = None
+    """The rows of the layer's difference that are meant; None: all."""
+
+    @property
+    def rows(self) -> int:
+        """How many the layer's whole difference has to have."""
+        start, stop = self.target.rows
+        return stop - start if self.taken is None else self.taken.of
 
 
 @dataclass(slots=True)
@@ -78,10 +87,20 @@ def merge_plan(
     return merged(make_plan(checkpoint, options), checkpoint, loras)
 
 
-def merged(plan: Plan, checkpoint: Source, loras: Sequence[tuple[Source, float]]) -> Plan:
-    """A plan, with LoRAs merged into what it makes. As :func:`merge_plan`."""
+def merged(
+    plan: Plan,
+    checkpoint: Source,
+    loras: Sequence[tuple[Source, float]],
+    joined: Mapping[str, Sequence[Piece]] | None = None,
+) -> Plan:
+    """A plan, with LoRAs merged into what it makes. As :func:`merge_plan`.
+
+    :param joined: names that other programs have for modules of the diffusion model, or for
+        several as one: :meth:`~modelhub.convert.lora.targets.Targets.join`.
+    """
     tensors = {one.name: one for one in plan.tensors}
     targets = targets_of({one.name: one.values.shape for one in plan.tensors})
+    targets.join("unet", joined or {})
     steps: dict[str, list[_Step]] = {}
     notices = list(plan.notices)
     for source, strength in loras:
@@ -119,17 +138,31 @@ def _matched(
             _require_mergeable(layer, adapter)
             continue
         found.layers += 1
-        target = targets.by_name.get(layer.key)
-        steps = [] if target is None else _steps(layer, strength, target, tensors)
-        if target is None or not steps:
+        steps = [
+            step
+            for target, taken in _shares(targets.of(layer.key))
+            for step in _steps(layer, strength, target, taken, tensors)
+        ]
+        if not steps:
             found.missing.append(layer.stem)
-            continue
-        for name, step in steps:
-            if not _fits(step, tensors[name].values):
-                found.misfits.append(layer.stem)
-            else:
+        elif not all(_fits(step, tensors[name].values) for name, step in steps):
+            found.misfits.append(layer.stem)
+        else:
+            for name, step in steps:
                 found.steps.setdefault(name, []).append(step)
     return found
+
+
+def _shares(targets: Sequence[Target]) -> Iterator[tuple[Target, Taken | None]]:
+    """Each module with the rows that it has of a layer which is of all of them."""
+    if len(targets) == 1:
+        yield targets[0], None
+        return
+    sizes = [one.rows[1] - one.rows[0] for one in targets]
+    start = 0
+    for target, size in zip(targets, sizes, strict=True):
+        yield target, Taken(start, start + size, sum(sizes))
+        start += size
 
 
 def _require_mergeable(layer: Layer, adapter: Adapter) -> None:
@@ -147,29 +180,33 @@ def _require_mergeable(layer: Layer, adapter: Adapter) -> None:
 
 
 def _steps(
-    layer: Layer, strength: float, target: Target, tensors: Mapping[str, Planned]
+    layer: Layer,
+    strength: float,
+    target: Target,
+    taken: Taken | None,
+    tensors: Mapping[str, Planned],
 ) -> list[tuple[str, _Step]]:
     """The tensors that a layer changes: the weight, the bias, or both."""
     found = []
     if layer.kind in _PRODUCTS or "diff" in layer.names:
-        found.append((target.tensor, _Step(layer, strength, target, "")))
+        found.append((target.tensor, _Step(layer, strength, target, "", taken)))
     if "w_norm" in layer.names:
-        found.append((target.tensor, _Step(layer, strength, target, "w_norm")))
+        found.append((target.tensor, _Step(layer, strength, target, "w_norm", taken)))
     if target.bias in tensors:
         roles = (role for role in ("diff_b", "b_norm") if role in layer.names)
-        found += [(target.bias, _Step(layer, strength, target, role)) for role in roles]
+        found += [(target.bias, _Step(layer, strength, target, role, taken)) for role in roles]
     return found
 
 
 def _fits(step: _Step, values: Values) -> bool:
     layer, target = step.layer, step.target
     if step.role:
-        rows = target.rows[1] - target.rows[0]
-        return prod(layer.shape(step.role)) == rows and len(values.shape) == 1
+        return prod(layer.shape(step.role)) == step.rows and len(values.shape) == 1
+    columns = prod(target.shape[1:])
+    outputs = step.rows if not target.transposed else target.shape[0]
     if layer.kind in _PRODUCTS:
-        shape = (target.shape[0], prod(target.shape[1:]))
-        return len(target.shape) > 1 and difference_shape(layer) == shape
-    return prod(layer.shape("diff")) == prod(target.shape)
+        return len(target.shape) > 1 and difference_shape(layer) == (outputs, columns)
+    return prod(layer.shape("diff")) == outputs * columns
 
 
 def _require_fit(found: _Matched, adapter: Adapter, checkpoint: Source) -> None:
@@ -231,9 +268,10 @@ def _apply(numbers: Numbers, step: _Step) -> None:
     target = step.target
     rows = numbers[target.rows[0] : target.rows[1]]
     if step.role:
-        change_vector(rows, step.layer, step.role, step.strength)
+        change_vector(rows, step.layer, step.role, step.strength, step.taken)
     else:
-        change(rows.T if target.transposed else rows, step.layer, step.strength)
+        weight = rows.T if target.transposed else rows
+        change(weight, step.layer, step.strength, step.taken)
 
 
 def _metadata(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from modelhub.convert.lora.names import (
@@ -78,11 +78,38 @@ class Targets:
     all: list[Target] = field(default_factory=list)
     by_name: dict[tuple[str, str], Target] = field(default_factory=dict)
     """By part, and path with underscores for dots."""
+    joined: dict[tuple[str, str], tuple[Target, ...]] = field(default_factory=dict)
+    """The same of modules that are one in another program: theirs, with one's rows over the
+    other's."""
+
+    def of(self, key: tuple[str, str]) -> tuple[Target, ...]:
+        """The modules that a layer changes, by its part and path; none where it has no such."""
+        found = self.by_name.get(key)
+        return self.joined.get(key, ()) if found is None else (found,)
+
+    def join(self, part: str, modules: Mapping[str, Sequence[Piece]]) -> None:
+        """Let modules be called by the names of another program, which has some as one.
+
+        :param modules: by the name in the other program, the modules whose rows are there, in
+            that order; what is not whole among the targets is passed over.
+        """
+        for name, pieces in modules.items():
+            found = [(self.by_name.get((part, flat(one.path))), one) for one in pieces]
+            rows = tuple(_rows_of(target, one) for target, one in found if target is not None)
+            if len(rows) == len(pieces) and rows:
+                self.joined.setdefault((part, flat(name)), rows)
 
     def _add(self, target: Target) -> None:
         self.all.append(target)
         for path in (target.path, target.stored_path):
             self.by_name.setdefault((target.part, flat(path)), target)
+
+
+def _rows_of(target: Target, piece: Piece) -> Target:
+    """The rows of a module that a piece speaks of."""
+    each = (target.rows[1] - target.rows[0]) // piece.of
+    start, stop = (target.rows[0] + each * place for place in (piece.start, piece.stop))
+    return replace(target, rows=(start, stop), shape=(stop - start, *target.shape[1:]))
 
 
 def targets_of(shapes: Mapping[str, tuple[int, ...]]) -> Targets:

@@ -28,6 +28,7 @@ from modelhub.errors import (
 from modelhub.formats.identify import identify
 from modelhub.formats.reading import read_model
 from modelhub.render.addons.fitting import require_fit
+from modelhub.render.addons.joined import joined_modules
 from modelhub.render.addons.modules import Slot, Weights, modules_of, weights_of
 from modelhub.render.addons.originals import Originals, originals_of
 from modelhub.render.sources import open_to_render
@@ -35,6 +36,7 @@ from modelhub.render.sources import open_to_render
 if TYPE_CHECKING:
     import torch
 
+    from modelhub.convert.lora.names import Piece
     from modelhub.convert.options import Precision
     from modelhub.convert.planning import Plan
     from modelhub.convert.values import Values
@@ -145,6 +147,7 @@ def _applied(
     with ExitStack() as stack:
         stamps = [_stamp(Path(one.path)) for one in loras]
         sources = [stack.enter_context(opened_lora(Path(one.path))) for one in loras]
+        base = base or identify(read_model(model))
         _require_fits(sources, model, base)
         pairs = zip(sources, loras, strict=True)
         active = [(source, one.weight) for source, one in pairs if one.weight != 0]
@@ -154,7 +157,7 @@ def _applied(
         adapters = [read_adapter(source) for source, _ in active]
         left_out = [text for adapter in adapters for text in _left_out(adapter)]
         weights = weights_of(originals)
-        plan = _plan(weights.plan, active, model)
+        plan = _plan(weights.plan, active, model, joined_modules(base, originals))
         work = _Work(originals, weights, plan, _key(loras, stamps, precision), precision)
         try:
             work.carry_out(progress, cancel)
@@ -205,17 +208,21 @@ def opened_lora(path: Path) -> Iterator[Source]:
         raise CannotRender(error.message, hint=error.hint) from error
 
 
-def _require_fits(sources: Sequence[Source], model: Path, base: Identity | None) -> None:
-    base = base or identify(read_model(model))
+def _require_fits(sources: Sequence[Source], model: Path, base: Identity) -> None:
     for source in sources:
         require_fit(source.path, identify(source.header), model, base)
 
 
-def _plan(own: Plan, active: Sequence[tuple[Source, float]], model: Path) -> Plan:
+def _plan(
+    own: Plan,
+    active: Sequence[tuple[Source, float]],
+    model: Path,
+    joined: Mapping[str, Sequence[Piece]],
+) -> Plan:
     """The pipeline's weights with the LoRAs merged in; nothing is computed yet."""
     checkpoint = Source(model, own.header, {}, (), inert_counts={}, beside=(), shared=())
     try:
-        return merged(own, checkpoint, active)
+        return merged(own, checkpoint, active, joined)
     except ConversionRefused as error:
         raise AddonMisfit(error.message, hint=error.hint) from error
 
@@ -253,8 +260,7 @@ class _Work:
         for folder, one in stale.items():
             one.applied = None
             one.overflowed = one.in_bytes = 0
-            wanted = [slot.parameters for slot, _ in todo if slot.folder == folder]
-            one.restore(one.changed - {name for names in wanted for name in names})
+            one.restore(one.changed - {slot.parameter for slot, _ in todo if slot.folder == folder})
         sizes = [self._nbytes(slot) for slot, _ in todo]
         done, total = 0, sum(sizes)
         for (slot, values), size in zip(todo, sizes, strict=True):
@@ -268,8 +274,7 @@ class _Work:
             one.applied = self.key
 
     def _nbytes(self, slot: Slot) -> int:
-        originals = self.originals[slot.folder]
-        return sum(originals.tensor(name).nbytes for name in slot.parameters)
+        return self.originals[slot.folder].tensor(slot.parameter).nbytes
 
     def _change(self, slot: Slot, values: Values) -> None:
         import torch
@@ -278,24 +283,7 @@ class _Work:
         if self.precision is not None:
             numbers = numbers.to(_torch_type(self.precision))
         originals = self.originals[slot.folder]
-        if len(slot.parameters) == 1:
-            self._put(originals, slot.parameters[0], numbers)
-            return
-        start = 0
-        for name in slot.parameters:
-            before = originals.tensor(name)
-            part = numbers[start : start + before.shape[0]]
-            start += before.shape[0]
-            if torch.equal(before.to("cpu"), part.to(before.dtype)):
-                # Of those that were one in the original, the LoRA may change some alone.
-                originals.restore((name,))
-            else:
-                self._put(originals, name, part)
-
-    def _put(self, originals: Originals, parameter: str, numbers: torch.Tensor) -> None:
-        import torch
-
-        made = originals.replace(parameter, numbers)
+        made = originals.replace(slot.parameter, numbers)
         narrow = made.dtype is not torch.float32 or numbers.dtype is not torch.float32
         # The sum is quicker to make than a look at each number.
         if narrow and not bool(made.float().sum().isfinite()):

@@ -1,8 +1,7 @@
 """The weights of a pipeline's modules, under the names that a LoRA can call them by.
 
-Trainers name the modules of a UNet as diffusers or as the original code does. The weights of a UNet
-and of Flux's transformers are given the original names here, from which
-:mod:`modelhub.convert.lora.targets` knows both; what was one there is joined again.
+Trainers name the modules of a UNet as diffusers or as the original code does. A UNet's weights are
+given the original names here, from which :mod:`modelhub.convert.lora.targets` knows both.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from modelhub.convert.lora.names import original_flux, original_unet
+from modelhub.convert.lora.names import original_unet
 from modelhub.convert.planning import Plan
 from modelhub.convert.values import Planned, Values
-from modelhub.convert.views import Concatenated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,11 +52,10 @@ class ParameterValues(Values):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where the values of a planned tensor belong: a parameter of a module, or several of them that
-    stand below each other in it."""
+    """Where the values of a planned tensor belong: a parameter of a module."""
 
     folder: str
-    parameters: tuple[str, ...]
+    parameter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,37 +86,13 @@ def weights_of(originals: Mapping[str, Originals]) -> Weights:
     for folder, one in originals.items():
         names = dict(one.module.named_parameters())
         levels = _levels_with_attention(names) if folder == "unet" else frozenset[int]()
-        joined = _joined(names) if type(one.module).__name__ in _FLUX else {}
-        within = {part for parts in joined.values() for part in parts}
         for parameter, tensor in names.items():
-            if not tensor.is_floating_point() or parameter in within:
+            if not tensor.is_floating_point():
                 continue
             name = _name(folder, parameter, levels)
             tensors.append(Planned(name, ParameterValues(parameter, one), "F32"))
-            slots[name] = Slot(folder, (parameter,))
-        for original, parts in joined.items():
-            name = f"{folder}/{original}"
-            values = Concatenated([ParameterValues(part, one) for part in parts])
-            tensors.append(Planned(name, values, "F32"))
-            slots[name] = Slot(folder, parts)
+            slots[name] = Slot(folder, parameter)
     return Weights(Plan(tensors=tuple(tensors)), slots)
-
-
-_FLUX = ("FluxTransformer2DModel", "Flux2Transformer2DModel", "ChromaTransformer2DModel")
-
-
-def _joined(names: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
-    """By the names of the original, the parameters of Flux's transformer that are one there."""
-    found = {}
-    for parameter, tensor in names.items():
-        path, _, kind = parameter.rpartition(".")
-        original = original_flux(path)
-        if original is None or not tensor.is_floating_point():
-            continue
-        parts = tuple(f"{one}.{kind}" for one in original.paths)
-        if all(part in names for part in parts):
-            found[f"{original.original}.{kind}"] = parts
-    return found
 
 
 def _levels_with_attention(names: Mapping[str, Tensor]) -> frozenset[int]:

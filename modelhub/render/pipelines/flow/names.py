@@ -207,6 +207,11 @@ _RULES: Mapping[str, tuple[str, Rules]] = {
 }
 
 
+def original_rules(architecture: str) -> Rules:
+    """How the original code of an architecture names its layers, whatever names a file has."""
+    return _RULES[architecture][1] if architecture in _RULES else {}
+
+
 def rules_for(architecture: str, names: Collection[str]) -> Rules:
     """How the tensors of a transformer are renamed; no rules where they have diffusers' names.
 
