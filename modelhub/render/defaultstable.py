@@ -143,6 +143,23 @@ BY_MODEL: tuple[Default, ...] = (
         _square(1024, 50, 4.0, "Euler", "simple"), "Qwen/Qwen-Image: 50 steps, guidance 4", "qwen"
     ),
     Default(
+        Settings(steps=40, cfg=1.0),
+        "Qwen/Qwen-Image-2.1 and diffusers: 40 steps, no guidance",
+        "qwen",
+        "2.1",
+    ),
+    Default(
+        _square(1024, 8, 1.0, "Euler", "simple"),
+        "krea/Krea-2-Turbo: 8 steps, no guidance",
+        "krea2",
+    ),
+    Default(
+        Settings(steps=52, cfg=4.5),
+        "krea/Krea-2-Raw: 52 steps, guidance 3.5, which is a CFG of 4.5",
+        "krea2",
+        "raw",
+    ),
+    Default(
         _square(1024, 9, 1.0, "Euler", "simple"),
         "Tongyi-MAI/Z-Image-Turbo: 9 steps, no guidance",
         "zimage",
@@ -217,6 +234,13 @@ BY_VARIANT: tuple[Default, ...] = (
         variant="base",
     ),
     Default(
+        Settings(steps=8),
+        "Qwen/Qwen-Image-2.1-Turbo: 8 steps",
+        "qwen",
+        "2.1",
+        variant="turbo",
+    ),
+    Default(
         Settings(sampler="Euler", schedule="sgm_uniform", cfg=4.5, steps=28),
         "Laxhar/noobai-XL-Vpred-1.0: Euler, CFG 4 to 5, 28 to 35 steps",
         "sdxl",
@@ -265,7 +289,7 @@ BY_VARIANT: tuple[Default, ...] = (
 """By what was changed in the model; after, and over, :data:`BY_MODEL`."""
 
 FLOW_ARCHITECTURES = frozenset(
-    {"auraflow", "chroma", "flux", "flux2", "lumina", "qwen", "sana", "sd3", "zimage"}
+    {"auraflow", "chroma", "flux", "flux2", "krea2", "lumina", "qwen", "sana", "sd3", "zimage"}
 )
 """Trained by flow matching: their samplers are others, and no row of a variant holds for them that
 does not name them."""

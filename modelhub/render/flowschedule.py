@@ -43,3 +43,20 @@ def space_by_count(scheduler: Any, *, by_size: bool) -> None:
         kind.set_timesteps(self, count, device=device, **moved)
 
     scheduler.__class__ = type(kind.__name__, (kind,), {"set_timesteps": set_timesteps})
+
+
+def end_above_zero(scheduler: Any) -> None:
+    """Let a scheduler whose last level is stretched to one above zero bear a single step.
+
+    Of one step, the last level is the first, which is all noise: diffusers divides zero by zero.
+
+    :param scheduler: of diffusers, for a model of flow matching.
+    """
+    kind = type(scheduler)
+    if not hasattr(kind, "stretch_shift_to_terminal"):
+        return
+
+    def stretch(self: Any, levels: Any) -> Any:
+        return levels if levels[-1] == 1 else kind.stretch_shift_to_terminal(self, levels)
+
+    scheduler.__class__ = type(kind.__name__, (kind,), {"stretch_shift_to_terminal": stretch})

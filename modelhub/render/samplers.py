@@ -154,8 +154,10 @@ def make_scheduler(chosen: Sampling, config: Mapping[str, Any]) -> Any:
 
         follow_beta(scheduler)
     if str(config.get("_class_name", "")).startswith("FlowMatch"):
-        from modelhub.render.flowschedule import space_by_count
+        from modelhub.render.flowschedule import end_above_zero, space_by_count
 
+        if config.get("shift_terminal"):
+            end_above_zero(scheduler)
         space_by_count(scheduler, by_size=bool(config.get("use_dynamic_shifting")))
     return scheduler
 

@@ -43,6 +43,8 @@ HINTS: tuple[Hint, ...] = (
     Hint(None, "qwen", "", r"edit 2511", "edition", "edit 2511"),
     Hint(None, "qwen", "", r"edit 2509", "edition", "edit 2509"),
     Hint(None, "qwen", "", r"edit", "edition", "edit"),
+    Hint(None, "krea2", "", r"\braw\b", "edition", "raw"),
+    Hint(None, "krea2", "", r"turbo", "edition", "turbo"),
     Hint(None, "flux2", "klein 4B", r"\bbase\b", "variants", "base"),
     Hint(None, "flux2", "klein 9B", r"\bbase\b", "variants", "base"),
     Hint(None, "sd3", "3.5 large", r"turbo", "edition", "3.5 large turbo"),

@@ -35,14 +35,18 @@ _WIDTH_OF_EDITION = frozenset({"sd3", "flux2", "wan", "ltxv", "cogvideox", "cosm
 
 _CHANNELS = {"sd1": 4, "sd2": 4, "sdxl": 4, "sd3": 16, "flux": 16, "chroma": 16, "zimage": 16,
              "lumina": 16, "hidream": 16, "flux2": 32, "qwen": 16, "wan": 16, "pixart": 4,
-             "auraflow": 4, "cascade": 4}  # fmt: skip
+             "auraflow": 4, "cascade": 4, "krea2": 16}  # fmt: skip
 """Channels of the latents, by architecture."""
+_CHANNELS_OF_EDITION = {("qwen", "2.1"): 64}
+_OF_ITS_OWN = {"sdxl": "refiner", "qwen": "2.1"}
+"""Editions with other layers than all others of their architecture."""
 _SAME_LATENTS = {"sd2": "sd1", "auraflow": "sdxl", "chroma": "flux", "zimage": "flux",
-                 "lumina": "flux", "hidream": "flux", "qwen": "wan"}  # fmt: skip
+                 "lumina": "flux", "hidream": "flux", "qwen": "wan", "krea2": "wan"}  # fmt: skip
 """Architectures that use the VAE of another, or one whose latents mean the same."""
 _CHANNELS_SAID = re.compile(r"\b(\d{1,3})-channel\b")
 _NAMES = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL", "sd3": "SD 3", "flux": "Flux",
-          "flux2": "Flux 2", "qwen": "Qwen-Image", "zimage": "Z-Image", "wan": "Wan"}  # fmt: skip
+          "flux2": "Flux 2", "qwen": "Qwen-Image", "zimage": "Z-Image", "wan": "Wan",
+          "krea2": "Krea 2"}  # fmt: skip
 
 
 class Fit(NamedTuple):
@@ -118,9 +122,10 @@ def _architecture_fits(addon: Identity, base: Identity) -> Fit:
 
 
 def _edition_misfit(addon: Identity, base: Identity, told: str) -> Fit | None:
-    if base.architecture == "sdxl":
+    apart = _OF_ITS_OWN.get(base.architecture or "")
+    if apart is not None:
         # The refiner's UNet is another one, with other widths.
-        differs = (addon.edition == "refiner") != (base.edition == "refiner")
+        differs = (addon.edition == apart) != (base.edition == apart)
         return Fit(False, "edition" not in base.guessed, told) if differs else None
     if base.architecture in _WIDTH_OF_EDITION and addon.edition and base.edition:
         return Fit(False, False, told) if addon.edition != base.edition else None
@@ -128,7 +133,8 @@ def _edition_misfit(addon: Identity, base: Identity, told: str) -> Fit | None:
 
 
 def _vae_fits(vae: Identity, base: Identity) -> Fit:
-    wanted = _CHANNELS.get(base.architecture or "")
+    model = base.architecture or ""
+    wanted = _CHANNELS_OF_EDITION.get((model, base.edition or ""), _CHANNELS.get(model))
     said = _CHANNELS_SAID.search(vae.edition or "")
     channels = int(said[1]) if said else _CHANNELS.get(vae.architecture or "")
     if wanted is not None and channels is not None and wanted != channels:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelhub.convert.lora.names import Piece
+from modelhub.render.pipelines.architectures import layout_of
 from modelhub.render.pipelines.flow.names import original_rules
 from modelhub.render.pipelines.flow.renaming import Cut, Into
 
@@ -30,9 +31,9 @@ def joined_modules(
     :param originals: of the pipeline's modules, by component.
     """
     transformer = originals.get("transformer")
-    if transformer is None or base.architecture is None:
+    if transformer is None:
         return {}
-    rules = original_rules(base.architecture)
+    rules = original_rules(layout_of(base))
     paths = [
         name.removesuffix(_WEIGHT)
         for name, _ in transformer.module.named_parameters()

@@ -7,7 +7,7 @@ Sources: ``huggingface/diffusers`` ``src/diffusers/pipelines`` (the parts and th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelhub.formats.identity import Identity, ModelKind
 
@@ -41,12 +41,14 @@ class OtherPipeline:
     :param transformer_class: of diffusers.
     :param parts: all that it needs beside the transformer.
     :param optional: what it uses where it is there.
+    :param layout: what the tables of names and settings know it by; empty: by its architecture.
     """
 
     pipeline_class: str
     transformer_class: str
     parts: tuple[Needed, ...]
     optional: tuple[Needed, ...] = ()
+    layout: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -154,6 +156,15 @@ PIPELINES: Mapping[str, OtherPipeline] = {
             _tokenizer("tokenizer", "Qwen2.5"),
         ),
     ),
+    "krea2": OtherPipeline(
+        "Krea2Pipeline",
+        "Krea2Transformer2DModel",
+        (
+            _vae("wan", usual="qwen_image_vae.safetensors"),
+            _text("text_encoder", "Qwen3-VL-4B", "qwen3vl_4b", "qwen3vl_4b_bf16.safetensors"),
+            _tokenizer("tokenizer", "Qwen3"),
+        ),
+    ),
 }
 """By the architecture, as ``arch:`` searches it."""
 
@@ -173,6 +184,19 @@ def _klein(encoder: str, key: str) -> OtherPipeline:
 _OF_EDITION: Mapping[tuple[str, str], OtherPipeline] = {
     ("flux2", "klein 4B"): _klein("Qwen3-4B", "qwen3_4b"),
     ("flux2", "klein 9B"): _klein("Qwen3-8B", "qwen3_8b"),
+    ("qwen", "2.1"): OtherPipeline(
+        "QwenImage21Pipeline",
+        "QwenImage21Transformer2DModel",
+        (
+            replace(
+                _vae("qwen", usual="qwen_image_2.1_vae_bf16.safetensors"),
+                words="the VAE of Qwen-Image 2.1",
+            ),
+            _text("text_encoder", "Qwen3-VL-8B", "qwen3vl_8b", "qwen3vl_8b_bf16.safetensors"),
+            _tokenizer("tokenizer", "Qwen3"),
+        ),
+        layout="qwen21",
+    ),
 }
 """By architecture and edition, where an edition has another pipeline, or other parts."""
 
@@ -182,3 +206,9 @@ def pipeline_for(identity: Identity) -> OtherPipeline | None:
     architecture = identity.architecture or ""
     own = _OF_EDITION.get((architecture, identity.edition or ""))
     return own or PIPELINES.get(architecture)
+
+
+def layout_of(identity: Identity) -> str:
+    """What the tables of names and settings know a model by; empty: they do not."""
+    pipeline = pipeline_for(identity)
+    return (pipeline.layout if pipeline is not None else "") or identity.architecture or ""

@@ -17,12 +17,13 @@ from modelhub.render.memory import Fit, Placement, choose_fit, estimate
 from modelhub.render.pipelines.arithmetic import Arithmetic, arithmetic_of_parts
 from modelhub.render.pipelines.blueprint import blueprint_of
 from modelhub.render.pipelines.cache import Part, PartKey, PartsCache
-from modelhub.render.pipelines.libraries import library
+from modelhub.render.pipelines.libraries import class_in, library
 from modelhub.render.pipelines.modules import filled_module
 from modelhub.render.pipelines.placing import TakingTurns, place_module, set_switches
 from modelhub.render.pipelines.plans import DENOISERS, Blueprint, PartPlan
 from modelhub.render.pipelines.reading import Tensors, read_tensors, rounded, torch_type
 from modelhub.render.pipelines.tokenizers import clip_tokenizer, tokenizer_at
+from modelhub.render.pipelines.unseeing import as_asked
 from modelhub.render.request import Recipe
 
 Listen: TypeAlias = Callable[[Loading | Told], None]
@@ -309,7 +310,7 @@ class _Making:
 def pipeline_of(blueprint: Blueprint, modules: Mapping[str, Any], device: Device) -> Any:
     """The pipeline of diffusers around modules; what it has no use for is None."""
     diffusers = library("diffusers")
-    kind = _computing_on(getattr(diffusers, blueprint.pipeline_class), device)
+    kind = _computing_on(class_in("diffusers", blueprint.pipeline_class), device)
     scheduler = dict(blueprint.scheduler)
     given: dict[str, Any] = {
         **modules,
@@ -322,6 +323,7 @@ def pipeline_of(blueprint: Blueprint, modules: Mapping[str, Any], device: Device
         "scheduler": getattr(diffusers, scheduler["_class_name"]).from_config(scheduler),
         "add_watermarker": False,
     }
+    given = as_asked(blueprint.pipeline_class, given)
     arguments = {}
     for name, one in inspect.signature(kind.__init__).parameters.items():
         if name in given:

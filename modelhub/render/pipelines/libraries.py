@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from modelhub.errors import MissingExtra
+from modelhub.errors import CannotRender, MissingExtra
 
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -42,6 +42,21 @@ def library(name: str) -> Any:
         ) from error
     _silence(name, found)
     return found
+
+
+def class_in(name: str, wanted: str) -> Any:
+    """A class of one of the libraries.
+
+    :raises CannotRender: the version that is installed does not have it.
+    """
+    found = library(name)
+    made = getattr(found, wanted, None)
+    if made is None:
+        raise CannotRender(
+            f"{name} {found.__version__} does not have {wanted}, which this model needs",
+            hint=f"a later version has it: `pip install --upgrade {name}`",
+        )
+    return made
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelhub.errors import CannotRender
-from modelhub.render.pipelines.libraries import library
+from modelhub.render.pipelines.libraries import class_in, library
 from modelhub.render.pipelines.plans import WITHOUT_NORM
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def empty_module(model_class: tuple[str, str], config: Mapping[str, Any]) -> Any
 
 def _new(model_class: tuple[str, str], config: Mapping[str, Any]) -> Any:
     of, name = model_class
-    made = getattr(library(of), name)
+    made = class_in(of, name)
     if of == "diffusers":
         return made.from_config(dict(config))
     module = made(made.config_class(**{key: config[key] for key in config if key != WITHOUT_NORM}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from modelhub.errors import CannotRender
@@ -11,6 +11,8 @@ _VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.jso
 """One of these is in every folder of a tokenizer."""
 _MOST_BYTES = 256 << 20
 """Of a file of a tokenizer; the largest published one has 34 MB."""
+_ALSO: Mapping[str, tuple[str, ...]] = {"tokenizer": ("processor",)}
+"""What the folder is called where pictures are read with the text."""
 _LEVELS = 3
 """A folder may be that of a pipeline, of one of its parts, or a part's file may be given."""
 
@@ -24,9 +26,15 @@ def tokenizer_beside(name: str, paths: Iterable[str]) -> Path | None:
     for path in paths:
         place = Path(path)
         for folder in (place, *place.parents)[:_LEVELS]:
-            if (folder / "model_index.json").is_file() and _is_tokenizer(folder / name):
-                return folder / name
+            if (folder / "model_index.json").is_file() and (found := _within(folder, name)):
+                return found
     return None
+
+
+def _within(folder: Path, name: str) -> Path | None:
+    """The tokenizer of that name in the folder of a pipeline."""
+    places = (folder / one for one in (name, *_ALSO.get(name, ())))
+    return next((one for one in places if _is_tokenizer(one)), None)
 
 
 def tokenizer_place(name: str, path: str) -> Path:
@@ -37,8 +45,8 @@ def tokenizer_place(name: str, path: str) -> Path:
     :raises CannotRender: none is there.
     """
     place = Path(path)
-    if place.is_dir() and _is_tokenizer(place / name):
-        place = place / name
+    if place.is_dir() and (within := _within(place, name)) is not None:
+        place = within
     elif place.name in _VOCABULARIES and place.name != "tokenizer.json":
         # Such a file is read with what lies beside it.
         place = place.parent

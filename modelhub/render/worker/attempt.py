@@ -21,7 +21,7 @@ from modelhub.render.pipelines.libraries import versions
 from modelhub.render.refining import DEFAULT_SHARE, refined, stages
 from modelhub.render.samplers import make_scheduler, sampling
 from modelhub.render.worker.decoding import decode, finished, png_of, unpacked
-from modelhub.render.worker.drawing import Conditioning, conditioning, generator, stepping
+from modelhub.render.worker.drawing import Conditioning, conditioning, generator, guidance, stepping
 from modelhub.render.worker.previews import preview
 from modelhub.render.worker.room import fit_for_all, with_loras
 from modelhub.render.worker.stopping import stop_if, stoppable
@@ -188,7 +188,7 @@ class Attempt:
             arguments = {
                 **conditioned.arguments,
                 **blank_inputs(assembled.pipeline_class, settings.width or 0, settings.height or 0),
-                "guidance_scale": settings.cfg,
+                **guidance(pipe, settings.cfg),
             }
             self._task.voice.step(0, settings.steps or 1)
             if refiner is not None:

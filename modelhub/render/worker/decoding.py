@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ def unpacked(pipe: Any, latents: torch.Tensor, width: int, height: int) -> torch
         return latents
     if hasattr(pipe, "_unpatchify_latents"):
         return _unpatched(pipe, _patches(pipe, latents, width, height))
-    unpacked: torch.Tensor = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
+    size: tuple[int, ...] = (height, width)
+    if "vae_scale_factor" in inspect.signature(pipe._unpack_latents).parameters:
+        size = (*size, pipe.vae_scale_factor)
+    unpacked: torch.Tensor = pipe._unpack_latents(latents, *size)
     return unpacked
 
 
@@ -73,8 +77,19 @@ def decode(vae: Any, latents: torch.Tensor) -> NDArray[np.float32]:
         if image.ndim == 5:
             image = image[:, :, 0]
         values = (image * 0.5 + 0.5).clamp(0, 1)[0].permute(1, 2, 0)
-    pixels: NDArray[np.float32] = values.to("cpu", torch.float32).numpy()
+    pixels: NDArray[np.float32] = on_white(values.to("cpu", torch.float32)).numpy()
     return pixels
+
+
+def on_white(values: torch.Tensor) -> torch.Tensor:
+    """A picture with opacity (Qwen-Image 2.1's) as it looks on white; others as they are.
+
+    :param values: height x width x 3, or 4 with the opacity, from 0 to 1.
+    """
+    if values.shape[-1] != 4:
+        return values
+    colours, opacity = values[..., :3], values[..., 3:]
+    return 1 - (1 - colours) * opacity
 
 
 def unscaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,8 @@ def _as_text(pipe: Any, settings: Settings, guided: bool) -> Conditioning:
     # What Flux calls guidance has no other side; true guidance would be a second setting.
     # Qwen-Image has the true one alone, and a negative prompt turns it on.
     true = taken.get("true_cfg_scale")
-    if true is not None and true.default > 1.0:
+    # So does 2.1, though its makers leave it out.
+    if true is not None and (true.default > 1.0 or "guidance_scale" not in taken):
         arguments["true_cfg_scale"] = settings.cfg or 1.0
         if guided:
             arguments["negative_prompt"] = plain_text(settings.negative) or " "
@@ -93,6 +94,20 @@ def _as_text(pipe: Any, settings: Settings, guided: bool) -> Conditioning:
     if any(one.weight != 1.0 for one in parse_prompt(settings.prompt)):
         notices.append("this kind of model takes no weights in a prompt: they are left out")
     return Conditioning(arguments, tuple(notices))
+
+
+_FROM_ZERO = ("Krea2Pipeline",)
+"""Pipelines whose guidance is what is added to the picture of the prompt alone: 0 is none, as 1 is
+elsewhere and in ComfyUI."""
+
+
+def guidance(pipe: Any, cfg: float | None) -> dict[str, float | None]:
+    """The argument that a pipeline takes for the guidance; empty where it takes none."""
+    if "guidance_scale" not in inspect.signature(pipe.__call__).parameters:
+        return {}
+    if type(pipe).__name__ in _FROM_ZERO:
+        return {"guidance_scale": max(0.0, (cfg or 1.0) - 1.0)}
+    return {"guidance_scale": cfg}
 
 
 def generator(seed: int) -> torch.Generator:

@@ -10,6 +10,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelhub.render.worker import colours21
+
 if TYPE_CHECKING:
     import torch
 
@@ -156,7 +158,8 @@ _FLUX_2 = LatentColours(
     ),
     (-0.0329, -0.0718, -0.0851),
 )
-_SPACES = (_SD1, _SDXL, _SD3, _FLUX, _FLUX_2, _WAN)
+_QWEN_21 = LatentColours(1.0, colours21.FACTORS, colours21.BIAS)
+_SPACES = (_SD1, _SDXL, _SD3, _FLUX, _FLUX_2, _WAN, _QWEN_21)
 
 
 def colours_of(channels: int, scaling: float) -> LatentColours | None:

@@ -33,7 +33,7 @@ _MOST_FOLDERS = 20_000
 """So many folders are looked into."""
 _ABOVE = 4
 """So many folders above a root may be the checkout that it belongs to."""
-_NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
+_NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4", "processor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,16 @@ QWEN = _blocks(
     ("transformer_blocks.{}.img_mod.1", 18432, 3072),
 )
 QWEN_ATTENTION = _blocks(60, ("transformer_blocks.{}.attn.to_q", 3072, 3072))
+QWEN_21 = _blocks(
+    32,
+    ("transformer_blocks.{}.attn.to_q", 4096, 4096),
+    ("transformer_blocks.{}.img_mlp.gate_layer", 12288, 4096),
+)
+KREA2_DIFFUSERS = _blocks(
+    28,
+    ("transformer_blocks.{}.attn.to_q", 6144, 6144),
+    ("transformer_blocks.{}.attn.to_gate", 6144, 6144),
+)
 WAN_14B = _blocks(
     40,
     ("blocks.{}.self_attn.q", 5120, 5120),

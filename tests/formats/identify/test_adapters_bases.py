@@ -39,6 +39,7 @@ def told(*parts: Shapes) -> Identity:
         ("sd3", "3.5 medium", made.SD35_MEDIUM),
         ("sd3", "3.5 large", made.SD35_LARGE),
         ("qwen", None, made.QWEN),
+        ("qwen", "2.1", made.QWEN_21),
         ("wan", "14B", made.WAN_14B),
         ("wan", "14B", made.WAN_DIFFUSERS),
         ("wan", "1.3B", made.WAN_1B),
@@ -55,6 +56,7 @@ def told(*parts: Shapes) -> Identity:
         ("zimage", None, made.ZIMAGE),
         ("anima", None, made.ANIMA),
         ("krea2", None, made.KREA2),
+        ("krea2", None, made.KREA2_DIFFUSERS),
         ("cascade", None, made.CASCADE),
     ],
 )

@@ -44,6 +44,11 @@ def guessed(identity: Identity, field: str) -> Identity:
         (vae("sd1", "4-channel"), base("sd1")),
         (vae("sd1", "4-channel"), base("sd2")),
         (vae("flux", "16-channel"), base("zimage")),
+        (lora("qwen", "edit"), base("qwen")),
+        (lora("qwen", "2.1"), base("qwen", "2.1")),
+        (vae("wan", "2.1, 16-channel"), base("qwen")),
+        (vae("wan", "2.1, 16-channel"), base("krea2")),
+        (vae("qwen", "64-channel"), base("qwen", "2.1")),
     ],
 )
 def test_what_is_for_the_same_model_fits_for_certain(addon: Identity, checkpoint: Identity) -> None:
@@ -66,6 +71,9 @@ def test_what_is_for_the_same_model_fits_for_certain(addon: Identity, checkpoint
         (vae("sdxl", "4-channel"), base("sd1"), "another scale than those of SD 1.x"),
         (vae("sd3", "16-channel"), base("flux"), "another scale"),
         (vae("flux2"), base("flux"), "have 32 channels"),
+        (lora("qwen"), base("qwen", "2.1"), "the base is Qwen-Image 2.1"),
+        (vae("wan", "2.1, 16-channel"), base("qwen", "2.1"), "those of Qwen-Image 2.1 have 64"),
+        (vae("qwen", "64-channel"), base("qwen"), "have 64 channels, those of Qwen-Image have 16"),
         (base("sd1"), base("sd1"), "checkpoint is no add-on"),
     ],
 )

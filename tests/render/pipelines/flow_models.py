@@ -10,7 +10,7 @@ from modelhub.demo.weights import flux, sd1, sd3
 from modelhub.demo.weights.files import write_safetensors
 from modelhub.demo.weights.tables import Table, Tensor
 from modelhub.render.request import Recipe
-from tests.render.pipelines import flux2_tables, qwen_tables
+from tests.render.pipelines import flux2_tables, krea2_tables, qwen21_tables, qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -83,7 +83,9 @@ class Shelf:
         vae = self.vae
         if architecture == "auraflow":
             vae = self.file("sdxl vae", sd1.autoencoder(sd1.Widths(vae=VAE)))
-        elif architecture == "qwen":
+        elif architecture == "qwen21":
+            vae = self.file("qwen 2.1 vae", qwen21_tables.autoencoder(8, 12))
+        elif architecture in ("qwen", "krea2"):
             vae = self.file("wan vae", qwen_tables.autoencoder(8))
         elif architecture in ("flux2", "klein"):
             vae = self.file("flux2 vae", flux2_tables.autoencoder(VAE))
@@ -127,6 +129,16 @@ _SMALL: dict[str, tuple[Table, Table, str]] = {
         qwen_tables.transformer(qwen_tables.TINY),
         qwen_tables.text_encoder(qwen_tables.TINY.caption),
         "qwen-image",
+    ),
+    "qwen21": (
+        qwen21_tables.transformer(qwen21_tables.TINY),
+        language_model(qwen21_tables.TINY.caption, 16, gemma=False),
+        "",
+    ),
+    "krea2": (
+        krea2_tables.transformer(krea2_tables.TINY),
+        language_model(krea2_tables.TINY.text, 16, gemma=False, layers=36),
+        "",
     ),
     "flux2": (
         flux2_tables.transformer(flux2_tables.TINY),

@@ -24,7 +24,7 @@ from modelhub.render.pipelines.flow.configs import transformer_config
 from modelhub.render.pipelines.flow.encoders import UnitMatrix
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
-from tests.render.pipelines import flux2_tables, qwen_tables
+from tests.render.pipelines import flux2_tables, krea2_tables, qwen21_tables, qwen_tables
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -46,6 +46,8 @@ _WHOLE: dict[str, Table] = {
     "lumina": refined(LUMINA),
     "auraflow": auraflow(Aura()),
     "qwen": qwen_tables.transformer(qwen_tables.Widths()),
+    "qwen21": qwen21_tables.transformer(qwen21_tables.Widths()),
+    "krea2": krea2_tables.transformer(krea2_tables.Widths()),
 }
 """As published, every block of them."""
 _WIDTHS = {"sd3": 1536, "lumina": 2304, "zimage": 3840}
@@ -58,6 +60,8 @@ _FEW: dict[str, Table] = {
     "lumina": refined(replace(LUMINA, layers=1)),
     "auraflow": auraflow(Aura(double=1, single=2)),
     "qwen": qwen_tables.transformer(qwen_tables.Widths(blocks=1)),
+    "qwen21": qwen21_tables.transformer(qwen21_tables.Widths(blocks=1)),
+    "krea2": krea2_tables.transformer(krea2_tables.Widths(blocks=1)),
 }
 _CONVERTERS = {
     "sd3": "convert_sd3_transformer_checkpoint_to_diffusers",
@@ -67,6 +71,8 @@ _CONVERTERS = {
     "zimage": "convert_z_image_transformer_checkpoint_to_diffusers",
     "lumina": "convert_lumina2_to_diffusers",
     "auraflow": "convert_auraflow_transformer_checkpoint_to_diffusers",
+    "qwen21": "convert_qwen_image21_transformer_checkpoint_to_diffusers",
+    "krea2": "convert_krea2_transformer_checkpoint_to_diffusers",
 }
 
 
@@ -141,8 +147,14 @@ def test_the_published_shapes_make_the_module_that_has_them(architecture: str, t
     from modelhub.render.pipelines.modules import empty_module
 
     shapes, config = _config(architecture, _WHOLE[architecture])
-    module = empty_module(("diffusers", PIPELINES[architecture].transformer_class), config)
+    module = empty_module(("diffusers", _class_of(architecture)), config)
     assert {name: tuple(one.shape) for name, one in module.state_dict().items()} == shapes
+
+
+def _class_of(layout: str) -> str:
+    if layout == "qwen21":
+        return "QwenImage21Transformer2DModel"
+    return PIPELINES[layout].transformer_class
 
 
 def _config(architecture: str, table: Table) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
@@ -170,7 +182,7 @@ def test_the_settings_told_are_those_of_the_published_model(architecture: str, t
     import diffusers
 
     _, config = _config(architecture, _WHOLE[architecture])
-    kind = getattr(diffusers, PIPELINES[architecture].transformer_class)
+    kind = getattr(diffusers, _class_of(architecture))
     usual = {
         name: one.default
         for name, one in inspect.signature(kind.__init__).parameters.items()

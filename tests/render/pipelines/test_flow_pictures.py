@@ -19,6 +19,7 @@ from modelhub.render.request import Recipe, Request, Settings
 from modelhub.render.samplers import SAMPLERS, make_scheduler, sampling
 from tests.render.pipelines.conftest import SIZE, Assembler, called
 from tests.render.pipelines.flow_models import SD3, T5, VAE, Shelf
+from tests.render.pipelines.seeing import whole_qwen3_vl
 from tests.render.pipelines.tokenizer_folder import write_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -144,7 +145,8 @@ def test_a_tokenizer_is_a_folder_its_file_or_lies_in_the_folder_of_a_pipeline(
     assert torch.equal(_picture(beside), expected)
 
 
-_KINDS = ("sd3", "flux", "flux2", "klein", "chroma", "zimage", "lumina", "auraflow", "qwen")
+_KINDS = ("sd3", "flux", "flux2", "klein", "chroma", "zimage", "lumina", "auraflow", "qwen",
+          "qwen21", "krea2")  # fmt: skip
 
 
 def _plain_module(part: Part) -> Any:
@@ -154,6 +156,8 @@ def _plain_module(part: Part) -> Any:
     import torch
 
     of, name = part.model_class
+    if hasattr(part.module, "model") and name == "Qwen3VLTextModel":
+        return whole_qwen3_vl(part.module)
     kind = getattr(importlib.import_module(of), name)
     config = part.module.config
     plain = kind.from_config(dict(config)) if of == "diffusers" else kind(config)
@@ -169,7 +173,7 @@ def test_every_kind_gives_the_picture_of_modules_that_were_made_in_full(
 ) -> None:
     assembled = assembler(shelf.recipe(architecture))
     made = _picture(assembled)
-    assert made.shape == (1, 3, SIZE, SIZE)
+    assert made.shape == (1, 4 if architecture == "qwen21" else 3, SIZE, SIZE)
     assert made.std() > 0.01
     assembled.pipe.register_modules(
         **{name: _plain_module(one) for name, one in assembled.parts.items()}
@@ -186,13 +190,14 @@ def test_the_prompt_reaches_every_kind(
         pipe(
             prompt=prompt,
             generator=torch.Generator().manual_seed(3),
-            num_inference_steps=1,
+            num_inference_steps=2,
             width=SIZE,
             height=SIZE,
             output_type="pt",
         ).images
         for prompt in ("a cat", "a photo of a dog")
     )
+    assert torch.isfinite(cat).all()
     assert not torch.equal(cat, dog)
 
 
@@ -267,6 +272,17 @@ def test_samplers_move_the_noise_alike_for_a_size(
     unmoved = make_scheduler(sampling("Heun", "simple"), config)
     unmoved.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=0.0)
     assert (levels["Heun"][1:-2] > unmoved.sigmas[1:-2]).all()
+
+
+def test_one_step_makes_a_picture_where_the_last_level_is_above_zero(
+    shelf: Shelf, assembler: Assembler, torch: Any
+) -> None:
+    assembled = assembler(shelf.recipe("qwen"))
+    able = [one.name for one in SAMPLERS if one.flow is not None]
+    for name in able:
+        assembled.pipe.scheduler = make_scheduler(sampling(name, "simple"), assembled.scheduler)
+        made = called(assembled.pipe, steps=1, width=SIZE, height=SIZE)
+        assert torch.isfinite(made).all(), name
 
 
 @pytest.mark.parametrize("architecture", ["sd3", "flux", "flux2", "auraflow"])

@@ -1,4 +1,4 @@
-"""A tokenizer of a few words, as T5's is laid out."""
+"""A tokenizer of a few words, as T5's is laid out, and of one that Qwen3-VL's has."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def write_tokenizer(folder: Path) -> Path:
     made.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
+    made.add_special_tokens(["<|image_pad|>"])
     folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
     config = {

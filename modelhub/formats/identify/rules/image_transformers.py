@@ -60,6 +60,7 @@ ARCHITECTURES: tuple[Rule, ...] = (
     Rule("sana", "blocks.0.mlp.inverted_conv.conv.weight", (), "convolutions in place of MLPs", "NVlabs/Sana diffusion/model/nets/sana.py", also=("attention_y_norm.weight",)),
     Rule("sana", "transformer_blocks.0.ff.conv_inverted.weight", (), "convolutions in place of MLPs", DIFFUSERS_MODELS, also=("caption_norm.weight",)),
     Rule("krea2", "txtfusion.projector.weight", (), "fusion of text layers", COMFY),
+    Rule("krea2", "text_fusion.projector.weight", (), "fusion of text layers", DIFFUSERS_MODELS),
     Rule("ideogram4", "embed_image_indicator.weight", (), "an indicator of images", COMFY),
 )
 """Which architecture; the first line that holds."""

@@ -18,6 +18,12 @@ from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.vae import vae_config
 from modelhub.formats.diffusers_names import vae_pairs
 from modelhub.formats.identity import Identity
+from modelhub.render.pipelines.flow.qwen21 import (
+    PIXELS,
+    of_one_picture,
+    vae21_config,
+    vae21_rules,
+)
 from modelhub.render.pipelines.flow.renaming import Into, Rules, renamed
 
 _PICTURES = 1024
@@ -31,12 +37,14 @@ class Autoencoder:
 
     :param model_class: of diffusers.
     :param channels: of its latents.
+    :param pixels: along the side of one of them.
     """
 
     model_class: str
     config: Mapping[str, Any]
     tensors: tuple[Planned, ...]
     channels: int
+    pixels: int = 8
 
 
 def autoencoder_of(
@@ -49,8 +57,10 @@ def autoencoder_of(
     :param identity: of the model.
     :raises FormatError: they are none, or not all of one.
     """
-    if architecture == "qwen":
+    if architecture in ("qwen", "krea2"):
         return _of_frames(tensors)
+    if architecture == "qwen21":
+        return _of_qwen21(tensors)
     if architecture == "flux2":
         return _with_statistics(tensors, identity)
     made = _of_pictures(tensors)
@@ -125,6 +135,13 @@ def _of_frames(tensors: Mapping[str, Planned]) -> Autoencoder:
     return Autoencoder("AutoencoderKLQwenImage", config, made, channels)
 
 
+def _of_qwen21(tensors: Mapping[str, Planned]) -> Autoencoder:
+    flat = {one.name: one for one in of_one_picture(tensors)}
+    made = tuple(renamed(vae21_rules(_RESIDUAL, _BESIDE_LEVELS), flat, 0))
+    config = vae21_config(_shapes(made))
+    return Autoencoder("AutoencoderKLQwenImage21", config, made, config["z_dim"], PIXELS)
+
+
 def _shapes(tensors: tuple[Planned, ...]) -> PartShapes:
     return PartShapes({one.name: one.values.shape for one in tensors})
 
@@ -177,11 +194,14 @@ def _upwards() -> dict[str, Into]:
     return rules
 
 
-WAN: Rules = {
+_BESIDE_LEVELS: Rules = {
     "conv1": _one("quant_conv"),
     "conv2": _one("post_quant_conv"),
     **_of_side("encoder"),
     **_of_side("decoder"),
+}
+WAN: Rules = {
+    **_BESIDE_LEVELS,
     **_residual("encoder.downsamples.#", "encoder.down_blocks.#"),
     **{
         f"encoder.downsamples.#.{name}": _one(f"encoder.down_blocks.#.{name}")

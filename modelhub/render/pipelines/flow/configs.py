@@ -13,12 +13,14 @@ from typing import Any
 from modelhub.errors import FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes, heads
 from modelhub.render.pipelines.flow.flux2 import flux2_config, text_width
+from modelhub.render.pipelines.flow.krea2 import krea2_config
+from modelhub.render.pipelines.flow.qwen21 import qwen21_config
 
 _PATCH = 2
 """Latents on each side of a patch, of all that have their patches in a linear layer."""
 _HEAD_OF_SD3 = 64
 _HEAD_OF_AURA = 256
-_PACKED = ("flux", "flux2", "chroma", "qwen")
+_PACKED = ("flux", "flux2", "chroma", "qwen", "krea2")
 """Computing on rows of patches, whose latents are the channels."""
 
 
@@ -52,7 +54,10 @@ def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str,
         }
     if architecture == "flux2":
         return {("text_encoder",): text_width(config)}
-    return {("text_encoder",): config.get("joint_attention_dim", config.get("cap_feat_dim", 0))}
+    return {("text_encoder",): next((config[one] for one in _TEXT_WIDTHS if one in config), 0)}
+
+
+_TEXT_WIDTHS = ("joint_attention_dim", "cap_feat_dim", "context_in_dim", "text_hidden_dim")
 
 
 def _sd3(shapes: PartShapes) -> dict[str, Any]:
@@ -192,6 +197,8 @@ _CONFIGS: Mapping[str, Callable[[PartShapes], dict[str, Any]]] = {
     "lumina": _lumina,
     "auraflow": _aura,
     "qwen": _qwen,
+    "qwen21": qwen21_config,
+    "krea2": krea2_config,
 }
 
 _BY_SIZE = {
@@ -210,7 +217,9 @@ _BY_SIZE_OF_QWEN = _BY_SIZE | {
     "shift": 1.0,
     "shift_terminal": 0.02,
 }
-"""``Qwen/Qwen-Image`` ``scheduler/scheduler_config.json``."""
+"""``Qwen/Qwen-Image`` ``scheduler/scheduler_config.json``, and that of ``Qwen/Qwen-Image-2.1``."""
+_BY_SIZE_OF_KREA_2 = _BY_SIZE | {"max_image_seq_len": 6400, "shift": 1.0}
+"""``krea/Krea-2-Raw`` ``scheduler/scheduler_config.json``."""
 _SHIFTS = {"sd3": 3.0, "zimage": 3.0, "lumina": 6.0, "auraflow": 1.73}
 """``shift`` of the published ``scheduler_config.json`` of each."""
 
@@ -226,8 +235,10 @@ def scheduler_config(architecture: str, *, guided: bool = True) -> dict[str, Any
     }
     if architecture in _SHIFTS:
         return made | {"shift": _SHIFTS[architecture]}
-    if architecture == "qwen":
+    if architecture in ("qwen", "qwen21"):
         return made | _BY_SIZE_OF_QWEN
+    if architecture == "krea2":
+        return made | _BY_SIZE_OF_KREA_2
     if architecture == "flux2":
         # Its pipeline moves the noise by a rule of its own, of size and steps; klein's as dev's.
         return made | _BY_SIZE

@@ -13,8 +13,15 @@ from modelhub.errors import AddonMisfit, CannotRender, FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.text import tokenizer_configs
 from modelhub.formats.identity import Identity
-from modelhub.render.pipelines.architectures import MISTRAL, Needed, OtherPipeline, pipeline_for
+from modelhub.render.pipelines.architectures import (
+    MISTRAL,
+    Needed,
+    OtherPipeline,
+    layout_of,
+    pipeline_for,
+)
 from modelhub.render.pipelines.files import RecipeFiles
+from modelhub.render.pipelines.flow import flux2, krea2
 from modelhub.render.pipelines.flow.autoencoders import autoencoder_of
 from modelhub.render.pipelines.flow.configs import (
     latent_channels,
@@ -23,7 +30,6 @@ from modelhub.render.pipelines.flow.configs import (
     transformer_config,
 )
 from modelhub.render.pipelines.flow.encoders import encoder_of
-from modelhub.render.pipelines.flow.flux2 import LAYERS_READ
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
 from modelhub.render.pipelines.missing import missing_parts, refusal
@@ -34,10 +40,19 @@ from modelhub.render.request import Recipe
 
 _TRANSFORMER = ("model.diffusion_model.", "diffusion_model.", "transformer/")
 _WRAPPED = "transformer."
-_SIDE = 16
-"""Pixels of a patch of latents."""
+_PATCH = 2
+"""Latents along the side of a patch."""
 _SCALED = (".scale_weight", ".weight_scale", ".comfy_quant")
 _WANTS_PICTURE = {"inpainting", "control"}
+_NOT_OF_A_TEXT = "makes no picture of a text alone, or not with a pipeline that is known here"
+_REFUSED = {
+    **dict.fromkeys(("next", "newbie", "radiance"), _NOT_OF_A_TEXT),
+    "layered": "takes a picture apart into layers: it makes none of a text alone",
+}
+"""Editions, and why they are not rendered."""
+_LAYERS_READ = {**flux2.LAYERS_READ, "Krea2Pipeline": krea2.LAYERS_READ}
+"""By the class of a pipeline, the layers of its text encoder that it reads."""
+_SEEING = "Qwen3-VL"
 
 
 def flow_blueprint(
@@ -62,16 +77,12 @@ def flow_blueprint(
 
 
 def _refuse(recipe: Recipe, identity: Identity, pipeline: OtherPipeline) -> None:
-    if _WANTS_PICTURE & set(identity.variants) or identity.edition in (
-        "next",
-        "newbie",
-        "radiance",
-        "layered",
-        "2.1",
-    ):
+    why = _REFUSED.get(identity.edition or "")
+    if why is None and _WANTS_PICTURE & set(identity.variants):
+        why = _NOT_OF_A_TEXT
+    if why is not None:
         raise CannotRender(
-            f"{recipe.model} ({identity.architecture} {identity.edition or ''}) makes no picture "
-            "of a text alone, or not with a pipeline that is known here",
+            f"{recipe.model} ({identity.architecture} {identity.edition or ''}) {why}",
             hint="`modelhub inspect` shows what the file is",
         )
     if recipe.ema:
@@ -101,13 +112,14 @@ class _Drawing:
         self._source = source
         self._identity = identity
         self._files = files
-        self._architecture = identity.architecture or ""
+        self._architecture = layout_of(identity)
         self._pipeline = pipeline
         self._given = dict(recipe.parts)
         if recipe.vae is not None:
             self._given["vae"] = recipe.vae
         self._notices: list[str] = list(source.header.notices)
         self._widths: dict[str, int] = {}
+        self._side = 16
 
     def blueprint(self) -> Blueprint:
         """All of it."""
@@ -129,7 +141,7 @@ class _Drawing:
             recipe=self._recipe,
             identity=self._identity,
             pipeline_class=self._pipeline.pipeline_class,
-            settings={},
+            settings=krea2.krea2_settings(self._identity) if self._architecture == "krea2" else {},
             parts=tuple(parts),
             scheduler=scheduler_config(
                 self._architecture,
@@ -142,7 +154,7 @@ class _Drawing:
             notices=tuple(self._notices),
             sources=self._files.sources,
             tokenizer_places={name: places[name] for name in places if self._reads(name, parts)},
-            side=_SIDE,
+            side=self._side,
         )
 
     def _transformer(self) -> PartPlan:
@@ -176,19 +188,27 @@ class _Drawing:
                 f"and {self._recipe.model} has {wanted}",
                 hint=f"give {needed.words} with `--vae FILE`",
             )
+        self._side = _PATCH * found.pixels
         model_class = ("diffusers", found.model_class)
         return self._part("vae", model_class, found.config, found.tensors, source)
 
     def _encoder(self, needed: Needed) -> PartPlan:
         source, tensors = self._tensors_of(needed)
         _refuse_scaled(str(source.path), tensors)
+        seeing = any(name.startswith(_SEEING) for name in needed.fits)
+        if seeing and not any("visual." in name for name in tensors):
+            self._notices.append(
+                f"nothing in {source.path} tells that it is {needed.fits[0]}: a Qwen 3 that cannot "
+                "see has tensors of the same names and shapes, and gives other pictures"
+            )
         try:
             found = encoder_of(
                 tensors,
                 projecting=self._architecture == "sd3",
                 large=needed.fits == ("OpenCLIP-bigG",),
                 mistral=needed.fits == (MISTRAL,),
-                read_to=max(LAYERS_READ.get(self._pipeline.pipeline_class, (0,))),
+                seeing=seeing,
+                read_to=max(_LAYERS_READ.get(self._pipeline.pipeline_class, (0,))),
             )
         except FormatError as error:
             raise self._no_such_part(needed, source, error) from error

@@ -2,9 +2,9 @@
 
 Told from names and shapes. What no tensor tells is as in the published ``config.json`` of
 ``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``EleutherAI/pile-t5-xl``,
-``Qwen/Qwen3-4B``, ``Qwen/Qwen2.5-VL-7B-Instruct``, ``google/gemma-2-2b`` and
-``mistralai/Mistral-Small-3.1-24B-Instruct-2503``, of which ComfyUI publishes the layers that FLUX.2
-reads (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``).
+``Qwen/Qwen3-4B``, ``Qwen/Qwen3-VL-4B-Instruct``, ``Qwen/Qwen2.5-VL-7B-Instruct``,
+``google/gemma-2-2b`` and ``mistralai/Mistral-Small-3.1-24B-Instruct-2503``, of which ComfyUI
+publishes the layers that FLUX.2 reads (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``).
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def encoder_of(
     projecting: bool = False,
     large: bool = False,
     mistral: bool = False,
+    seeing: bool = False,
     read_to: int = 0,
 ) -> Encoder:
     """The text encoder that these tensors are.
@@ -54,6 +55,7 @@ def encoder_of(
     :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
     :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
     :param mistral: of a language model: it has to be Mistral's, which no tensor tells from Llama.
+    :param seeing: of a Qwen 3: it is one that can see, which its text model's tensors do not tell.
     :param read_to: of a language model: the last layer that is read, before the norm; those behind
         it are left out. 0: what comes out is read.
     :raises FormatError: they are none, or not all of one.
@@ -61,7 +63,7 @@ def encoder_of(
     if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
         return _t5(tensors)
     if any(name.endswith("embed_tokens.weight") for name in tensors):
-        return _language_model(tensors, mistral=mistral, read_to=read_to)
+        return _language_model(tensors, mistral=mistral, seeing=seeing, read_to=read_to)
     return _clip(tensors, projecting=projecting, large=large)
 
 
@@ -139,7 +141,9 @@ def _t5(tensors: Mapping[str, Planned]) -> Encoder:
     )
 
 
-def _language_model(tensors: Mapping[str, Planned], *, mistral: bool, read_to: int) -> Encoder:
+def _language_model(
+    tensors: Mapping[str, Planned], *, mistral: bool, seeing: bool, read_to: int
+) -> Encoder:
     """Qwen 3, Qwen 2.5 VL, Gemma 2 or Mistral, of which a layer's numbers are read, not the words.
 
     What Qwen 2.5 VL and Mistral see with is left out: nobody shows them a picture.
@@ -156,7 +160,7 @@ def _language_model(tensors: Mapping[str, Planned], *, mistral: bool, read_to: i
     if read_to:
         made = _read_to(read_to, made)
     shapes = _shapes(made)
-    model_class, settings = _kind_of_language_model(shapes, mistral=mistral)
+    model_class, settings = _kind_of_language_model(shapes, mistral=mistral, seeing=seeing)
     normed = shapes.has("layers.0.self_attn.q_norm")
     head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEADS[model_class]
     width = shapes.extent("embed_tokens.weight", 1)
@@ -186,7 +190,9 @@ def _read_to(last: int, tensors: Mapping[str, Planned]) -> dict[str, Planned]:
     return {name: one for name, one in tensors.items() if name.startswith(kept)}
 
 
-def _kind_of_language_model(shapes: PartShapes, *, mistral: bool) -> tuple[str, Mapping[str, Any]]:
+def _kind_of_language_model(
+    shapes: PartShapes, *, mistral: bool, seeing: bool
+) -> tuple[str, Mapping[str, Any]]:
     """The class of transformers, and the settings that no tensor tells."""
     attention = "layers.0.self_attn"
     if mistral:
@@ -198,7 +204,7 @@ def _kind_of_language_model(shapes: PartShapes, *, mistral: bool) -> tuple[str, 
         if not shapes.has(f"{attention}.q_norm"):
             return "Gemma2Model", _GEMMA_2
     elif shapes.has(f"{attention}.q_norm"):
-        return "Qwen3Model", _QWEN_3
+        return ("Qwen3VLTextModel", _QWEN_3_VL) if seeing else ("Qwen3Model", _QWEN_3)
     elif shapes.dimensions(f"{attention}.q_proj.bias"):
         return "Qwen2_5_VLTextModel", _QWEN_2_5
     raise FormatError("it is a language model of another kind", hint="")
@@ -217,6 +223,16 @@ _QWEN_3: Mapping[str, Any] = {
     "rope_theta": 1_000_000.0,
     "pad_token_id": None,
     "tie_word_embeddings": True,
+}
+_QWEN_3_VL: Mapping[str, Any] = {
+    "max_position_embeddings": 262_144,
+    "rope_theta": 5_000_000.0,
+    "rope_scaling": {
+        "rope_type": "default",
+        "mrope_section": [24, 20, 20],
+        "mrope_interleaved": True,
+    },
+    "pad_token_id": None,
 }
 _MISTRAL: Mapping[str, Any] = {
     "max_position_embeddings": 131072,

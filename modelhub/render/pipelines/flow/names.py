@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 
 from modelhub.convert.lora.names import FLUX_DOUBLE
 from modelhub.render.pipelines.flow.flux2 import FLUX2
+from modelhub.render.pipelines.flow.krea2 import KREA2
+from modelhub.render.pipelines.flow.qwen21 import QWEN21
 from modelhub.render.pipelines.flow.renaming import Cut, Into, Rules
 
 
@@ -204,6 +206,8 @@ _RULES: Mapping[str, tuple[str, Rules]] = {
     "lumina": ("cap_embedder.", _LUMINA),
     "auraflow": ("double_layers.", _AURA),
     "qwen": ("__", _QWEN),
+    "qwen21": ("transformer_blocks.", QWEN21),
+    "krea2": ("txtfusion.", KREA2),
 }
 
 

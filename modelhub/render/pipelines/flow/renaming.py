@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from math import prod
 
 from modelhub.convert.values import Planned, Values
-from modelhub.convert.views import Concatenated, Rows
+from modelhub.convert.views import Concatenated, Reshaped, Rows
 from modelhub.errors import FormatError
 
 _NUMBERED = re.compile(r"((?:[^.0-9][^.]*\.)+)([0-9]{1,4})((?:\.[^.]+)*)")
@@ -30,6 +31,8 @@ class Cut(StrEnum):
     """Three times as many rows as the model is wide, and what is left."""
     ONE_AND_TWO = "one and two"
     """As many rows as the model is wide, and twice the half of what is left."""
+    SIX_ROWS = "six rows"
+    """Not cut: six rows of as many numbers, which were one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,9 @@ def _rule_for(name: str, rules: Rules) -> tuple[Into | None, str, str]:
     """The rule, the number of the block, and the last component of the new name."""
     if name in rules:
         return rules[name], "", ""
+    numbered = _NUMBERED.fullmatch(name)
+    if numbered is not None and f"{numbered[1]}#{numbered[3]}" in rules:
+        return rules[f"{numbered[1]}#{numbered[3]}"], numbered[2], ""
     stem, _, leaf = name.rpartition(".")
     leaf = f".{_LEAVES.get(leaf, leaf)}"
     if stem in rules:
@@ -86,6 +92,8 @@ def _cut(values: Values, into: Into, width: int) -> tuple[Values, ...]:
     if not values.shape:
         raise ValueError("no rows")
     rows = values.shape[0]
+    if into.cut is Cut.SIX_ROWS:
+        return (Reshaped(values, (6, prod(values.shape) // 6)),)
     if into.cut is Cut.SWAPPED:
         if rows % 2:
             raise ValueError("no halves")
