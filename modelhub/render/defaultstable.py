@@ -37,6 +37,31 @@ def _square(pixels: int, steps: int, cfg: float, sampler: str, schedule: str) ->
     )
 
 
+WAN = (
+    Default(
+        _square(1024, 50, 5.0, "UniPC bh2", "simple"),
+        "Wan-Video/Wan2.1 generate.py, t2i-14B: 1024 pixels, 50 steps of UniPC, guidance 5",
+        "wan",
+    ),
+    Default(
+        Settings(width=832, height=480, cfg=6.0),
+        "Wan-AI/Wan2.1-T2V-1.3B: 480 pixels, guidance 6",
+        "wan",
+        "2.1 t2v 1.3B",
+    ),
+    Default(
+        Settings(steps=40, cfg=4.0),
+        "Wan-Video/Wan2.2 wan/configs/wan_t2v_A14B.py: 40 steps, guidance 4 and 3",
+        "wan",
+        "2.2 t2v 14B",
+    ),
+    Default(
+        Settings(width=1280, height=704),
+        "Wan-Video/Wan2.2 wan/configs/wan_ti2v_5B.py: 1280 x 704, 50 steps, guidance 5",
+        "wan",
+        "2.2 ti2v 5B",
+    ),
+)
 _A1111 = "AUTOMATIC1111/stable-diffusion-webui modules/ui.py and modules/sd_samplers.py"
 
 
@@ -175,6 +200,24 @@ BY_MODEL: tuple[Default, ...] = (
         "auraflow",
     ),
     Default(
+        _square(1024, 50, 5.0, "UniPC bh2", "simple"),
+        "HiDream-ai/HiDream-I1 inference.py: 50 steps of UniPC, guidance 5",
+        "hidream",
+    ),
+    Default(
+        Settings(steps=28, cfg=1.0, sampler="LCM", schedule="simple"),
+        "HiDream-ai/HiDream-I1 inference.py, dev: 28 steps, no guidance; ComfyUI: LCM",
+        "hidream",
+        "dev",
+    ),
+    Default(
+        Settings(steps=16, cfg=1.0, sampler="LCM", schedule="simple"),
+        "HiDream-ai/HiDream-I1 inference.py, fast: 16 steps, no guidance; ComfyUI: LCM",
+        "hidream",
+        "fast",
+    ),
+    *WAN,
+    Default(
         _square(1024, 20, 4.5, "DPM++ 2M", "normal"),
         "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS: 20 steps, guidance 4.5",
         "pixart",
@@ -183,6 +226,19 @@ BY_MODEL: tuple[Default, ...] = (
         _square(1024, 20, 4.5, "Euler", "simple"),
         "Efficient-Large-Model/Sana_1600M_1024px_diffusers: 20 steps, guidance 4.5",
         "sana",
+    ),
+    *(
+        Default(
+            Settings(width=pixels, height=pixels),
+            f"Efficient-Large-Model/Sana_1600M_{name}",
+            "sana",
+            edition,
+        )
+        for edition, pixels, name in (
+            ("512", 512, "512px"),
+            ("2K", 2048, "2Kpx_BF16"),
+            ("4K", 4096, "4Kpx_BF16"),
+        )
     ),
     Default(
         _square(1024, 50, 5.0, "DDIM", "ddim_uniform"),
@@ -289,7 +345,20 @@ BY_VARIANT: tuple[Default, ...] = (
 """By what was changed in the model; after, and over, :data:`BY_MODEL`."""
 
 FLOW_ARCHITECTURES = frozenset(
-    {"auraflow", "chroma", "flux", "flux2", "krea2", "lumina", "qwen", "sana", "sd3", "zimage"}
+    {
+        "auraflow",
+        "chroma",
+        "flux",
+        "flux2",
+        "hidream",
+        "krea2",
+        "lumina",
+        "qwen",
+        "sana",
+        "sd3",
+        "wan",
+        "zimage",
+    }
 )
 """Trained by flow matching: their samplers are others, and no row of a variant holds for them that
 does not name them."""

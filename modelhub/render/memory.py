@@ -37,7 +37,7 @@ _UNET_MAPS = 12
 _VAE_MAPS = 5
 """The same of a decoder's widest level at full size."""
 _SLICE_GAIN = 2
-_DENOISERS = ("unet", "transformer")
+_DENOISERS = ("unet", "transformer", "transformer_2")
 _OF_REFINER = "refiner's "
 
 
@@ -201,9 +201,12 @@ def estimate(
 
 
 def _first_width(part: Sized) -> int:
-    widths = part.config.get("block_out_channels")
+    widths = part.config.get("block_out_channels", part.config.get("decoder_block_out_channels"))
     if isinstance(widths, list | tuple) and widths and isinstance(widths[0], int):
         return widths[0]
+    base = part.config.get("base_dim")
+    if isinstance(base, int):
+        return base
     heads, width = part.config.get("num_attention_heads"), part.config.get("attention_head_dim")
     return heads * width if isinstance(heads, int) and isinstance(width, int) else 1024
 

@@ -13,6 +13,7 @@ from modelhub.convert.lora.names import (
     flux2_pieces,
     flux_pieces,
 )
+from modelhub.convert.lora.wan_names import wan_pieces
 from modelhub.convert.lora.words import flat
 
 # Where the parts of a model are in a file: single files (huggingface/diffusers
@@ -148,6 +149,7 @@ def _unet_pieces(local: str) -> Iterator[Piece]:
     if named is None:
         yield from flux_pieces(path)
         yield from flux2_pieces(path)
+        yield from wan_pieces(path)
 
 
 def _target(

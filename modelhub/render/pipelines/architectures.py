@@ -19,7 +19,7 @@ class Needed:
     :param part: its name in diffusers.
     :param words: for people.
     :param kind: of the file that has it; None where it is a folder (a tokenizer).
-    :param fits: the architectures of such a file, or the text encoders in it, as
+    :param fits: the architectures of such a file, its editions, or the text encoders in it, as
         identification names them; any of them.
     :param prefixes: of its tensors in a single file with all parts.
     :param usual: what such a file is usually called.
@@ -64,6 +64,10 @@ def _text(part: str, name: str, key: str, usual: str = "") -> Needed:
 def _vae(*fits: str, usual: str = "") -> Needed:
     words, prefixes = f"a VAE of {fits[0]}", ("first_stage_model.", "vae.")
     return Needed("vae", words, ModelKind.VAE, fits, prefixes, usual)
+
+
+def _wan_vae(edition: str, usual: str) -> Needed:
+    return replace(_vae("wan", usual=usual), words=f"the VAE of Wan {edition[:3]}", fits=(edition,))
 
 
 def _tokenizer(part: str, name: str) -> Needed:
@@ -165,6 +169,49 @@ PIPELINES: Mapping[str, OtherPipeline] = {
             _tokenizer("tokenizer", "Qwen3"),
         ),
     ),
+    "hidream": OtherPipeline(
+        "HiDreamImagePipeline",
+        "HiDreamImageTransformer2DModel",
+        (
+            _FLUX_VAE,
+            _text("text_encoder", "CLIP-L", "clip_l", "clip_l_hidream.safetensors"),
+            _text("text_encoder_2", "OpenCLIP-bigG", "clip_g", "clip_g_hidream.safetensors"),
+            _text("text_encoder_3", "T5-XXL", "t5xxl", _T5),
+            _tokenizer("tokenizer_3", "T5"),
+            _text("text_encoder_4", "Llama-3-8B", "llama", "Llama 3.1 8B Instruct in bf16"),
+            _tokenizer("tokenizer_4", "Llama 3"),
+        ),
+    ),
+    "sana": OtherPipeline(
+        "SanaPipeline",
+        "SanaTransformer2DModel",
+        (
+            replace(
+                _vae("sana", usual="dc-ae-f32c32-sana-1.0"),
+                words="Sana's VAE (DC-AE)",
+                fits=("deep compression",),
+            ),
+            _text("text_encoder", "Gemma-2-2B", "gemma2_2b", "gemma-2-2b-it"),
+            _tokenizer("tokenizer", "Gemma 2"),
+        ),
+    ),
+    "wan": OtherPipeline(
+        "WanPipeline",
+        "WanTransformer3DModel",
+        (
+            _wan_vae("2.1, 16-channel", "wan_2.1_vae.safetensors"),
+            _text("text_encoder", "UMT5-XXL", "umt5xxl", "umt5_xxl_fp16.safetensors"),
+            _tokenizer("tokenizer", "UMT5"),
+        ),
+        (
+            Needed(
+                "transformer_2",
+                "the low-noise transformer",
+                ModelKind.DIFFUSION_MODEL,
+                prefixes=("transformer_2/",),
+            ),
+        ),
+    ),
 }
 """By the architecture, as ``arch:`` searches it."""
 
@@ -196,6 +243,14 @@ _OF_EDITION: Mapping[tuple[str, str], OtherPipeline] = {
             _tokenizer("tokenizer", "Qwen3"),
         ),
         layout="qwen21",
+    ),
+    ("wan", "2.2 ti2v 5B"): replace(
+        PIPELINES["wan"],
+        parts=(
+            _wan_vae("2.2, 48-channel", "wan2.2_vae.safetensors"),
+            *PIPELINES["wan"].parts[1:],
+        ),
+        optional=(),
     ),
 }
 """By architecture and edition, where an edition has another pipeline, or other parts."""

@@ -54,7 +54,8 @@ def arithmetic_of_parts(
 ) -> dict[str, Arithmetic]:
     """How all parts of a recipe are computed, by their names.
 
-    A transformer gets what its text encoders give as it comes: these are computed in its type.
+    A transformer gets what its text encoders give, and a second one what the first has made, as it
+    comes: all are computed in its type.
 
     :param dtypes: of each part's tensors as they are stored.
     """
@@ -69,7 +70,7 @@ def arithmetic_of_parts(
             recipe,
             device,
             half=half,
-            computed=main.computed if name.startswith("text_encoder") else None,
+            computed=main.computed if name.startswith(("text_encoder", "transformer_")) else None,
         )
         for name, one in dtypes.items()
     }

@@ -20,6 +20,11 @@ def blank_inputs(pipeline_class: str, width: int, height: int) -> dict[str, Any]
     :param width: of the picture, in pixels; `height` the same.
     """
     size: dict[str, Any] = {"width": width, "height": height}
+    if pipeline_class == "SanaPipeline":
+        # Else it makes a picture of another size, and shrinks or stretches that.
+        return {**size, "use_resolution_binning": False}
+    if pipeline_class == "WanPipeline":
+        return {**size, "num_frames": 1}
     if "Inpaint" in pipeline_class:
         ones = library("torch").ones(1, 1, height, width)
         image = _grey(width, height)
@@ -37,6 +42,18 @@ def blank_inputs(pipeline_class: str, width: int, height: int) -> dict[str, Any]
     if "Img2Img" in pipeline_class:
         return {"image": _grey(width, height), "strength": _EXACT_STRENGTH}
     return size
+
+
+def set_size(pipe: Any, width: int, height: int) -> None:
+    """Let a pipeline make pictures of that size where it would choose one of its own.
+
+    HiDream's brings every size to the area that its ``default_sample_size`` stands for.
+
+    :param pipe: of diffusers.
+    """
+    if type(pipe).__name__ == "HiDreamImagePipeline":
+        # A little more: what is a hair too small is cut off to the multiple below.
+        pipe.default_sample_size = (width * height) ** 0.5 / pipe.vae_scale_factor * (1 + 1e-9)
 
 
 def _grey(width: int, height: int) -> Any:

@@ -21,8 +21,8 @@ class Missing:
     :param part: by its name in a diffusers pipeline: ``text_encoder``.
     :param why: in words, after the file's name: ``it has no text encoder (CLIP-L)``.
     :param kind: of the file that would supply it; None where no single file does.
-    :param fits: which architectures or text encoders such a file may have, as identification
-        names them; any of them.
+    :param fits: which architectures, editions or text encoders such a file may have, as
+        identification names them; any of them.
     :param wanted: what the user can do: ``give one with --part text_encoder=FILE``.
     """
 

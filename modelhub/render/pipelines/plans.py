@@ -15,8 +15,8 @@ from modelhub.formats.identity import Identity
 from modelhub.render.pipelines.sources import ContentKey
 from modelhub.render.request import Recipe
 
-DENOISERS = ("unet", "transformer")
-"""The part that computes the steps, by its name in diffusers."""
+DENOISERS = ("unet", "transformer", "transformer_2")
+"""The part, or the parts, that compute the steps, by their names in diffusers."""
 
 WITHOUT_NORM = "modelhub_without_norm"
 """Among the settings of a language model: nothing norms what its last layer gives."""
@@ -78,6 +78,7 @@ class Blueprint:
     :param tokenizer_places: by their name, where others are: a folder, or a ``tokenizer.json``.
     :param notices: what the user should know of it.
     :param side: of which the width and the height of pictures are multiples, in pixels.
+    :param most_pixels: of pictures that are not square; None: as many as one likes.
     """
 
     recipe: Recipe
@@ -91,6 +92,7 @@ class Blueprint:
     sources: tuple[Source, ...]
     tokenizer_places: Mapping[str, Path] = field(default_factory=dict)
     side: int = 8
+    most_pixels: int | None = None
 
     def check_size(self, width: int, height: int) -> None:
         """Check that pictures of that size can be made.
@@ -103,6 +105,12 @@ class Blueprint:
                 f"{width} x {height} is no size of this kind of model's pictures: both are "
                 f"multiples of {self.side}",
                 hint=f"{near} is the nearest",
+            )
+
+        if self.most_pixels is not None and width != height and width * height > self.most_pixels:
+            raise UsageError(
+                f"{width} x {height} pixels are too many for this kind of model, whose pictures "
+                f"have {self.most_pixels:,} at most where they are not square"
             )
 
     def part(self, folder: str) -> PartPlan | None:

@@ -40,8 +40,11 @@ def tokenizer_of_folder(folder: Path) -> Any:
     return kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
-_SPECIAL = {"pad_token": ("<pad>", "<|endoftext|>"), "eos_token": ("</s>", "<|im_end|>", "<eos>")}
-"""Words of T5, Qwen and Gemma: no ``tokenizer_config.json``, and nothing tells their use."""
+_SPECIAL = {
+    "pad_token": ("<pad>", "<|endoftext|>"),
+    "eos_token": ("</s>", "<|im_end|>", "<eos>", "<|eot_id|>"),
+}
+"""Words of T5, Qwen, Gemma and Llama: no ``tokenizer_config.json``, and nothing tells their use."""
 
 
 _TEMPLATES = {

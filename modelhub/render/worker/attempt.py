@@ -16,7 +16,7 @@ from modelhub.render.addons import apply_to
 from modelhub.render.answers import Rendered
 from modelhub.render.images.faults import BLACK, NAN, explained, faults_of
 from modelhub.render.pipelines.assembling import Assembled, assemble
-from modelhub.render.pipelines.blank import blank_inputs
+from modelhub.render.pipelines.blank import blank_inputs, set_size
 from modelhub.render.pipelines.libraries import versions
 from modelhub.render.refining import DEFAULT_SHARE, refined, stages
 from modelhub.render.samplers import make_scheduler, sampling
@@ -182,6 +182,7 @@ class Attempt:
         settings, pipe = self._settings, assembled.pipe
         chosen = sampling(settings.sampler or "", settings.schedule)
         pipe.scheduler = make_scheduler(chosen, assembled.scheduler)
+        set_size(pipe, settings.width or 0, settings.height or 0)
         pipes = [pipe] if refiner is None else [pipe, refiner.pipe]
         with stoppable(_modules(pipes), self._task.cancel):
             conditioned = self._conditioned(assembled)
@@ -193,13 +194,14 @@ class Attempt:
             self._task.voice.step(0, settings.steps or 1)
             if refiner is not None:
                 return self._refined(assembled, refiner, arguments)
+            # The pictures, or the frames of a video.
             latents: torch.Tensor = pipe(
                 **arguments,
                 num_inference_steps=settings.steps,
                 generator=generator(settings.seed),
                 output_type="latent",
                 callback_on_step_end=self._stepping(pipe, lambda: pipe.num_timesteps),
-            ).images
+            )[0]
             return latents
 
     def _conditioned(self, assembled: Assembled) -> Conditioning:

@@ -102,7 +102,8 @@ class Completing:
         for row in rows:
             with suppress(ModelhubError):
                 found = self._files.at(row.file)
-                told = (found.identity.architecture, *found.identity.text_encoders)
+                identity = found.identity
+                told = (identity.architecture, identity.edition, *identity.text_encoders)
                 if set(told).intersection(missing.fits):
                     return found.path
         return None

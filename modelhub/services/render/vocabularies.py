@@ -3,7 +3,7 @@
 - ComfyUI: ``comfy/text_encoders/t5_tokenizer`` and others, in the checkout that a root of the
   catalog belongs to (``comfyanonymous/ComfyUI`` ``comfy/text_encoders``);
 - folders of diffusers and models of InvokeAI in the catalog: ``tokenizer``, ``tokenizer_2``, ...
-  beside the folder of a part;
+  beside the folder of a part; ``google/umt5-xxl`` beside Wan, as its makers publish it;
 - the cache of Hugging Face (``huggingface/huggingface_hub`` ``src/huggingface_hub/constants.py``).
 
 Names say little there (a T5 may be one of many languages): what a tokenizer is for is told by the
@@ -33,7 +33,10 @@ _MOST_FOLDERS = 20_000
 """So many folders are looked into."""
 _ABOVE = 4
 """So many folders above a root may be the checkout that it belongs to."""
-_NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4", "processor")
+_NAMES = (
+    *("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4"),
+    *("processor", "google/umt5-xxl"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,12 @@ class _Kind:
 _QWEN = _Kind("qwen25_tokenizer", range(151_600, 151_937))
 _KINDS: Mapping[str, _Kind] = {
     "T5": _Kind("t5_tokenizer", range(32_000, 32_129), scored=True),
+    "UMT5": _Kind("", range(256_000, 256_385), scored=True),
     "Pile-T5": _Kind("t5_pile_tokenizer", range(32_000, 32_129), added="<extra_id_0>"),
     "Qwen2.5": _QWEN,
     "Qwen3": _QWEN,
     "Mistral Small": _Kind("", range(130_000, 131_073), added="[SYSTEM_PROMPT]"),
+    "Llama 3": _Kind("llama_tokenizer", range(128_000, 128_257), added="<|begin_of_text|>"),
     "Gemma 2": _Kind("gemma2_tokenizer", range(255_900, 256_129)),
 }
 """By the names that :mod:`modelhub.render.pipelines.architectures` has for them."""

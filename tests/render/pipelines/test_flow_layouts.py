@@ -24,7 +24,14 @@ from modelhub.render.pipelines.flow.configs import transformer_config
 from modelhub.render.pipelines.flow.encoders import UnitMatrix
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
-from tests.render.pipelines import flux2_tables, krea2_tables, qwen21_tables, qwen_tables
+from tests.render.pipelines import (
+    flux2_tables,
+    krea2_tables,
+    qwen21_tables,
+    qwen_tables,
+    sana_tables,
+    wan_tables,
+)
 from tests.render.pipelines.flow_tables import (
     LUMINA,
     Approximator,
@@ -34,6 +41,7 @@ from tests.render.pipelines.flow_tables import (
     chroma,
     refined,
 )
+from tests.render.pipelines.shapes import Shape
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -48,6 +56,8 @@ _WHOLE: dict[str, Table] = {
     "qwen": qwen_tables.transformer(qwen_tables.Widths()),
     "qwen21": qwen21_tables.transformer(qwen21_tables.Widths()),
     "krea2": krea2_tables.transformer(krea2_tables.Widths()),
+    "wan": wan_tables.transformer(wan_tables.Widths()),
+    "sana": sana_tables.transformer(sana_tables.Widths()),
 }
 """As published, every block of them."""
 _WIDTHS = {"sd3": 1536, "lumina": 2304, "zimage": 3840}
@@ -62,6 +72,8 @@ _FEW: dict[str, Table] = {
     "qwen": qwen_tables.transformer(qwen_tables.Widths(blocks=1)),
     "qwen21": qwen21_tables.transformer(qwen21_tables.Widths(blocks=1)),
     "krea2": krea2_tables.transformer(krea2_tables.Widths(blocks=1)),
+    "wan": wan_tables.transformer(wan_tables.Widths(blocks=1)),
+    "sana": sana_tables.transformer(sana_tables.Widths(blocks=1)),
 }
 _CONVERTERS = {
     "sd3": "convert_sd3_transformer_checkpoint_to_diffusers",
@@ -73,20 +85,12 @@ _CONVERTERS = {
     "auraflow": "convert_auraflow_transformer_checkpoint_to_diffusers",
     "qwen21": "convert_qwen_image21_transformer_checkpoint_to_diffusers",
     "krea2": "convert_krea2_transformer_checkpoint_to_diffusers",
+    "wan": "convert_wan_transformer_to_diffusers",
+    "sana": "convert_sana_transformer_to_diffusers",
 }
 
 
-class _Shape(Values):
-    """Values of which nobody asks but the shape."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.dtype, self.shape = "F32", shape
-
-    def pieces(self) -> Iterator[bytes | memoryview]:
-        raise AssertionError("values were read")
-
-
-class _Numbers(_Shape):
+class _Numbers(Shape):
     """The first column of a tensor alone: its rows numbered, from a number of its own."""
 
     def __init__(self, shape: tuple[int, ...], first: int) -> None:
@@ -129,7 +133,7 @@ def test_wans_vae_has_the_names_and_shapes_of_qwen_images(torch: Any) -> None:
     from modelhub.render.pipelines.modules import empty_module
 
     planned = {
-        one.name: Planned(one.name, _Shape(one.shape), "F32") for one in qwen_tables.autoencoder(96)
+        one.name: Planned(one.name, Shape(one.shape), "F32") for one in qwen_tables.autoencoder(96)
     }
     made = autoencoder_of("qwen", planned, Identity())
     convert: Any = convert_wan_vae_to_diffusers
@@ -158,7 +162,7 @@ def _class_of(layout: str) -> str:
 
 
 def _config(architecture: str, table: Table) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
-    planned = {one.name: Planned(one.name, _Shape(one.shape), "F32") for one in table}
+    planned = {one.name: Planned(one.name, Shape(one.shape), "F32") for one in table}
     made = renamed(rules_for(architecture, planned), planned, _WIDTHS.get(architecture, 3072))
     shapes = {one.name: one.values.shape for one in made}
     return shapes, transformer_config(architecture, PartShapes(shapes))
@@ -210,7 +214,7 @@ def test_sd_3_5_norms_its_queries_and_attends_twice_in_its_first_blocks() -> Non
 
 def test_names_of_diffusers_are_left_as_they_are(torch: Any) -> None:
     shapes, config = _config("flux", _FEW["flux"])
-    planned = {name: Planned(name, _Shape(shape), "F32") for name, shape in shapes.items()}
+    planned = {name: Planned(name, Shape(shape), "F32") for name, shape in shapes.items()}
     assert rules_for("flux", planned) == {}
     again = {one.name: one.values.shape for one in renamed({}, planned, 0)}
     assert again == shapes
@@ -238,7 +242,7 @@ def test_a_transformer_with_a_missing_tensor_is_told_by_its_name(architecture: s
 
 
 def test_rows_that_cannot_be_cut_are_refused() -> None:
-    odd = {"double_blocks.0.img_attn.qkv.weight": _Shape((10, 4))}
+    odd = {"double_blocks.0.img_attn.qkv.weight": Shape((10, 4))}
     planned = {name: Planned(name, one, "F32") for name, one in odd.items()}
     with pytest.raises(FormatError, match=r"img_attn\.qkv\.weight"):
         list(renamed(rules_for("flux", planned), planned, 4))
@@ -269,7 +273,7 @@ _NAMES = st.lists(
 def test_hostile_names_and_shapes_are_renamed_or_refused(
     architecture: str, shapes: dict[str, tuple[int, ...]], width: int
 ) -> None:
-    planned = {name: Planned(name, _Shape(shape), "F32") for name, shape in shapes.items()}
+    planned = {name: Planned(name, Shape(shape), "F32") for name, shape in shapes.items()}
     try:
         made = list(renamed(rules_for(architecture, planned), planned, width))
         transformer_config(architecture, PartShapes({one.name: one.values.shape for one in made}))

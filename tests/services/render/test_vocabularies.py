@@ -35,6 +35,10 @@ def t5(folder: Path, size: int = 32_100) -> Path:
     return _written(folder, model, pre_tokenizer=marked)
 
 
+def umt5(folder: Path) -> Path:
+    return t5(folder, size=256_300)
+
+
 def pile_t5(folder: Path) -> Path:
     model = {"type": "BPE", "vocab": words(32_100), "merges": []}
     return _written(folder, model, added="<extra_id_0>")
@@ -42,6 +46,11 @@ def pile_t5(folder: Path) -> Path:
 
 def gemma(folder: Path) -> Path:
     return _written(folder, {"type": "BPE", "vocab": words(256_000), "merges": []})
+
+
+def llama(folder: Path) -> Path:
+    model = {"type": "BPE", "vocab": words(128_000), "merges": []}
+    return _written(folder, model, added="<|begin_of_text|>")
 
 
 def qwen(folder: Path) -> Path:
@@ -62,6 +71,8 @@ _KINDS = {
     "Gemma 2": gemma,
     "Qwen2.5": qwen,
     "Mistral Small": mistral,
+    "UMT5": umt5,
+    "Llama 3": llama,
 }
 
 
@@ -95,6 +106,21 @@ def test_each_kind_is_told_by_its_words_in_hugging_faces_cache(
     assert {name: find_tokenizer(name, catalog) for name in _KINDS} == wanted
     assert find_tokenizer("Qwen3", catalog) == wanted["Qwen2.5"]
     assert find_tokenizer("BERT", catalog) is None
+
+
+def test_wans_own_folder_has_the_tokenizer_of_umt5(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    model = tmp_path / "Wan2.1-T2V-1.3B"
+    wanted = umt5(model / "google" / "umt5-xxl")
+    catalog = studio.library.catalog
+    assert find_tokenizer("UMT5", catalog) is None
+    assert find_tokenizer("UMT5", catalog, parts=[model / "model.safetensors"]) == wanted
+    snapshot = tmp_path / "hub" / "models--Wan-AI--Wan2.1" / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (snapshot / "google").symlink_to(model / "google")
+    assert find_tokenizer("UMT5", catalog) == snapshot / "google" / "umt5-xxl"
 
 
 def test_beside_a_whole_model_the_tokenizer_alone_is_taken(

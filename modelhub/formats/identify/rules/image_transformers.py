@@ -19,6 +19,8 @@ _CHROMA = "distilled_guidance_layer.in_proj.weight"
 _PIXART = "adaln_single.emb.timestep_embedder.linear_1.bias"
 _REFINER = "txt_in.individual_token_refiner.blocks.0.norm1.weight"
 
+_SANA = "NVlabs/Sana diffusion/model/nets"
+
 ARCHITECTURES: tuple[Rule, ...] = (
     Rule("sd3", _SD3, (), "joint attention blocks", COMFY),
     Rule("sd3", "joint_blocks.0.context_block.adaLN_modulation.1.bias", (), "joint attention blocks", DIFFUSERS),
@@ -45,6 +47,8 @@ ARCHITECTURES: tuple[Rule, ...] = (
     Rule("flux", _D_FLUX, (), "double and single blocks", DIFFUSERS_MODELS, also=("x_embedder.weight", "time_text_embed.text_embedder.linear_1.bias")),
     Rule("flux", "single_transformer_blocks.0.mlp_fc1.qweight", (), "double and single blocks, SVDQuant", NUNCHAKU),
     Rule("flux", "single_transformer_blocks.0.norm.linear.bias", (), "double and single blocks", DIFFUSERS_MODELS, also=("context_embedder.bias", "x_embedder.bias", "time_text_embed.timestep_embedder.linear_1.bias")),
+    Rule("sana", "blocks.0.mlp.inverted_conv.conv.weight", (), "convolutions in place of MLPs", _SANA, also=("attention_y_norm.weight",)),
+    Rule("sana", "transformer_blocks.0.ff.conv_inverted.weight", (), "convolutions in place of MLPs", DIFFUSERS_MODELS, also=("caption_norm.weight",)),
     Rule("pixart", "t_block.1.weight", (), "one modulation for all blocks", COMFY, also=("y_embedder.y_proj.fc1.weight",)),
     Rule("pixart", "pos_embed.proj.weight", (1152, 4, 2, 2), "one modulation, patches of 2 of 4 channels", COMFY, also=(_PIXART,), without=("temporal_transformer_blocks.0.attn1.to_q.weight",)),
     Rule("zimage", "cap_embedder.1.bias", (3840,), "caption embedding of 3840", COMFY, also=("noise_refiner.0.attention.k_norm.weight",)),
@@ -57,8 +61,6 @@ ARCHITECTURES: tuple[Rule, ...] = (
     Rule("anima", "llm_adapter.blocks.0.cross_attn.q_proj.weight", (), "adapter of a language model", COMFY, also=("x_embedder.proj.1.weight",)),
     Rule("qwen", "txt_norm.weight", (3584,), "text normalisation of 3584", COMFY, also=("transformer_blocks.0.img_mod.1.bias",)),
     Rule("qwen", "txt_in.text_norm.weight", (), "text normalisation inside the input", COMFY, also=("transformer_blocks.0.attn.norm_q.weight", "modulation.1.weight")),
-    Rule("sana", "blocks.0.mlp.inverted_conv.conv.weight", (), "convolutions in place of MLPs", "NVlabs/Sana diffusion/model/nets/sana.py", also=("attention_y_norm.weight",)),
-    Rule("sana", "transformer_blocks.0.ff.conv_inverted.weight", (), "convolutions in place of MLPs", DIFFUSERS_MODELS, also=("caption_norm.weight",)),
     Rule("krea2", "txtfusion.projector.weight", (), "fusion of text layers", COMFY),
     Rule("krea2", "text_fusion.projector.weight", (), "fusion of text layers", DIFFUSERS_MODELS),
     Rule("ideogram4", "embed_image_indicator.weight", (), "an indicator of images", COMFY),
@@ -124,6 +126,15 @@ EDITIONS: dict[str, tuple[Rule, ...]] = {
         Rule("newbie", "clip_text_pooled_proj.0.weight", (), "projection of pooled CLIP", COMFY),
         Rule("2", "cap_embedder.1.bias", (2304,), "caption embedding of 2304", COMFY),
         Rule("2", "time_caption_embed.caption_embedder.1.bias", (2304,), "caption embedding of 2304", DIFFUSERS_MODELS),
+    ),
+    "sana": (
+        Rule("sprint", "cfg_embedder.mlp.0.weight", (), "an embedding of the guidance", _SANA),
+        Rule("sprint", "time_embed.guidance_embedder.linear_1.weight", (), "an embedding of the guidance", DIFFUSERS_MODELS),
+        Rule("4K", "pos_embed", (1, 16384), "a position table of 128 x 128", _SANA),
+        Rule("2K", "pos_embed", (1, 4096), "a position table of 64 x 64", _SANA),
+        Rule("1.5", "blocks.0.attn.q_norm.weight", (), "normed queries", _SANA),
+        Rule("1.5", "transformer_blocks.0.attn1.norm_q.weight", (), "normed queries", DIFFUSERS_MODELS),
+        Rule("512", "pos_embed", (1, 256), "a position table of 16 x 16", _SANA),
     ),
     "qwen": (
         Rule("2.1", "txt_in.text_norm.weight", (), "text normalisation inside the input", COMFY),

@@ -65,7 +65,7 @@ VAES: tuple[Rule, ...] = (
     Rule("video, 4-channel", _IN_3D, (ANY, 4), "causal convolutions, 4 latent channels", COMFY_SD),
     Rule("tokenizer", "decoder.unpatcher3d.wavelets", (), "wavelets of Cosmos", COMFY_SD),
     Rule("deep compression", "decoder.stages.1.op_list.0.main.conv.conv.bias", (), "DC-AE", DIFFUSERS ),
-    Rule("deep compression", "decoder.up_blocks.0.0.conv1.weight", (), "DC-AE", DIFFUSERS_MODELS, also=(_IN,)),
+    Rule("deep compression", "decoder.up_blocks.1.0.conv.weight", (), "DC-AE", DIFFUSERS_MODELS, also=(_IN,)),
     Rule("audio", "decoder.layers.1.layers.0.beta", (), "Oobleck's snake activations", COMFY_SD),
     Rule("audio", "vocoder.backbone.channel_layers.0.0.bias", (), "a vocoder", COMFY_SD),
     Rule("shapes", "geo_decoder.cross_attn_decoder.ln_1.bias", (), "a decoder of shapes", COMFY_SD),

@@ -1,6 +1,7 @@
 """VAEs of these models: which class of diffusers, its settings, its tensors.
 
-Qwen-Image has that of Wan 2.1, whose tensors have other names in the files of Wan and ComfyUI
+Qwen-Image has that of Wan 2.1, as Wan has but for the 5B of 2.2 (:mod:`.wan_vae`); its tensors
+have other names in the files of Wan and ComfyUI
 (``huggingface/diffusers`` ``src/diffusers/loaders/single_file_utils.py``,
 ``convert_wan_vae_to_diffusers``). What scales its latents is in no tensor; the class has it. What
 scales those of FLUX.2 is (``src/diffusers/models/autoencoders/autoencoder_kl_flux2.py``).
@@ -18,6 +19,7 @@ from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.vae import vae_config
 from modelhub.formats.diffusers_names import vae_pairs
 from modelhub.formats.identity import Identity
+from modelhub.render.pipelines.flow import deep_compression
 from modelhub.render.pipelines.flow.qwen21 import (
     PIXELS,
     of_one_picture,
@@ -25,10 +27,16 @@ from modelhub.render.pipelines.flow.qwen21 import (
     vae21_rules,
 )
 from modelhub.render.pipelines.flow.renaming import Into, Rules, renamed
+from modelhub.render.pipelines.flow.wan_vae import config_of_2_2, is_of_2_2, rules_of_2_2
 
 _PICTURES = 1024
 """Width of the pictures that these models were trained on, in pixels."""
 _MADE_FOR = {"sd3": "sd3", "auraflow": "sdxl"}
+_OF_FRAMES = {
+    **dict.fromkeys(("qwen", "krea2"), "AutoencoderKLQwenImage"),
+    "wan": "AutoencoderKLWan",
+}
+"""The classes of VAEs of video, by the architecture of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,14 @@ def autoencoder_of(
     :param identity: of the model.
     :raises FormatError: they are none, or not all of one.
     """
-    if architecture in ("qwen", "krea2"):
-        return _of_frames(tensors)
     if architecture == "qwen21":
         return _of_qwen21(tensors)
     if architecture == "flux2":
         return _with_statistics(tensors, identity)
+    if architecture == "sana":
+        return _of_deep_compression(tensors)
+    if architecture in _OF_FRAMES:
+        return _of_frames(_OF_FRAMES[architecture], tensors)
     made = _of_pictures(tensors)
     made_for = _MADE_FOR.get(architecture, "flux")
     config = vae_config(_shapes(made), made_for, identity, sample_size=_PICTURES)
@@ -123,7 +133,9 @@ def _with_statistics(tensors: Mapping[str, Planned], identity: Identity) -> Auto
     )
 
 
-def _of_frames(tensors: Mapping[str, Planned]) -> Autoencoder:
+def _of_frames(model_class: str, tensors: Mapping[str, Planned]) -> Autoencoder:
+    if is_of_2_2(tensors):
+        return _of_wan_2_2(tensors)
     made = tuple(renamed(WAN, tensors, 0))
     shapes = _shapes(made)
     channels = shapes.extent("decoder.conv_in.weight", 1)
@@ -132,7 +144,21 @@ def _of_frames(tensors: Mapping[str, Planned]) -> Autoencoder:
         "z_dim": channels,
         "num_res_blocks": shapes.number_of("decoder.up_blocks.0.resnets") - 1,
     }
-    return Autoencoder("AutoencoderKLQwenImage", config, made, channels)
+    return Autoencoder(model_class, config, made, channels)
+
+
+def _of_deep_compression(tensors: Mapping[str, Planned]) -> Autoencoder:
+    made = tuple(deep_compression.in_diffusers_names(tensors))
+    config = deep_compression.vae_config(_shapes(made))
+    pixels = 2 ** (len(config["encoder_block_out_channels"]) - 1)
+    return Autoencoder("AutoencoderDC", config, made, config["latent_channels"], pixels)
+
+
+def _of_wan_2_2(tensors: Mapping[str, Planned]) -> Autoencoder:
+    made = tuple(renamed(rules_of_2_2(_RESIDUAL, _BESIDE_LEVELS), tensors, 0))
+    config = config_of_2_2(_shapes(made))
+    channels, pixels = config["z_dim"], config["scale_factor_spatial"]
+    return Autoencoder("AutoencoderKLWan", config, made, channels, pixels)
 
 
 def _of_qwen21(tensors: Mapping[str, Planned]) -> Autoencoder:

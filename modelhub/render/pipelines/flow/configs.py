@@ -12,6 +12,7 @@ from typing import Any
 
 from modelhub.errors import FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes, heads
+from modelhub.render.pipelines.flow import hidream, sana, wan
 from modelhub.render.pipelines.flow.flux2 import flux2_config, text_width
 from modelhub.render.pipelines.flow.krea2 import krea2_config
 from modelhub.render.pipelines.flow.qwen21 import qwen21_config
@@ -47,6 +48,13 @@ def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str,
             ("text_encoder", "text_encoder_2"): config["pooled_projection_dim"],
             ("text_encoder_3",): config["joint_attention_dim"],
         }
+    if architecture == "hidream":
+        of_t5, of_llama = config["caption_channels"]
+        return {
+            ("text_encoder", "text_encoder_2"): config["text_emb_dim"],
+            ("text_encoder_3",): of_t5,
+            ("text_encoder_4",): of_llama,
+        }
     if architecture == "flux":
         return {
             ("text_encoder",): config["pooled_projection_dim"],
@@ -57,7 +65,14 @@ def text_widths(architecture: str, config: Mapping[str, Any]) -> dict[tuple[str,
     return {("text_encoder",): next((config[one] for one in _TEXT_WIDTHS if one in config), 0)}
 
 
-_TEXT_WIDTHS = ("joint_attention_dim", "cap_feat_dim", "context_in_dim", "text_hidden_dim")
+_TEXT_WIDTHS = (
+    "joint_attention_dim",
+    "cap_feat_dim",
+    "context_in_dim",
+    "text_hidden_dim",
+    "text_dim",
+    "caption_channels",
+)
 
 
 def _sd3(shapes: PartShapes) -> dict[str, Any]:
@@ -199,6 +214,9 @@ _CONFIGS: Mapping[str, Callable[[PartShapes], dict[str, Any]]] = {
     "qwen": _qwen,
     "qwen21": qwen21_config,
     "krea2": krea2_config,
+    "wan": wan.transformer_config,
+    "sana": sana.transformer_config,
+    "hidream": hidream.transformer_config,
 }
 
 _BY_SIZE = {

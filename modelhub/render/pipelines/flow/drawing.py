@@ -12,6 +12,7 @@ from modelhub.convert.values import Planned
 from modelhub.errors import AddonMisfit, CannotRender, FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.formats.diffusers_config.text import tokenizer_configs
+from modelhub.formats.identify import identify
 from modelhub.formats.identity import Identity
 from modelhub.render.pipelines.architectures import (
     MISTRAL,
@@ -21,7 +22,7 @@ from modelhub.render.pipelines.architectures import (
     pipeline_for,
 )
 from modelhub.render.pipelines.files import RecipeFiles
-from modelhub.render.pipelines.flow import flux2, krea2
+from modelhub.render.pipelines.flow import flux2, hidream, krea2, sana, wan
 from modelhub.render.pipelines.flow.autoencoders import autoencoder_of
 from modelhub.render.pipelines.flow.configs import (
     latent_channels,
@@ -41,12 +42,13 @@ from modelhub.render.request import Recipe
 _TRANSFORMER = ("model.diffusion_model.", "diffusion_model.", "transformer/")
 _WRAPPED = "transformer."
 _PATCH = 2
-"""Latents along the side of a patch."""
+_PATCHES = {"sana": 1}
+"""Latents along the side of a patch, by the architecture; else two."""
 _SCALED = (".scale_weight", ".weight_scale", ".comfy_quant")
 _WANTS_PICTURE = {"inpainting", "control"}
 _NOT_OF_A_TEXT = "makes no picture of a text alone, or not with a pipeline that is known here"
 _REFUSED = {
-    **dict.fromkeys(("next", "newbie", "radiance"), _NOT_OF_A_TEXT),
+    **dict.fromkeys(("next", "newbie", "radiance", "sprint", "e1"), _NOT_OF_A_TEXT),
     "layered": "takes a picture apart into layers: it makes none of a text alone",
 }
 """Editions, and why they are not rendered."""
@@ -78,7 +80,8 @@ def flow_blueprint(
 
 def _refuse(recipe: Recipe, identity: Identity, pipeline: OtherPipeline) -> None:
     why = _REFUSED.get(identity.edition or "")
-    if why is None and _WANTS_PICTURE & set(identity.variants):
+    of_more = identity.architecture == "wan" and identity.edition not in wan.OF_A_TEXT_ALONE
+    if why is None and (of_more or _WANTS_PICTURE & set(identity.variants)):
         why = _NOT_OF_A_TEXT
     if why is not None:
         raise CannotRender(
@@ -123,8 +126,9 @@ class _Drawing:
 
     def blueprint(self) -> Blueprint:
         """All of it."""
-        transformer = self._transformer()
-        parts = [transformer, self._vae(transformer)]
+        transformer = self._transformer(self._source)
+        second = list(self._second(transformer))
+        parts = [transformer, *second, self._vae(transformer)]
         places = dict(self._places())
         parts += [
             self._encoder(one)
@@ -141,12 +145,9 @@ class _Drawing:
             recipe=self._recipe,
             identity=self._identity,
             pipeline_class=self._pipeline.pipeline_class,
-            settings=krea2.krea2_settings(self._identity) if self._architecture == "krea2" else {},
+            settings=self._settings(both=bool(second)),
             parts=tuple(parts),
-            scheduler=scheduler_config(
-                self._architecture,
-                guided=bool(transformer.config.get("guidance_embeds", True)),
-            ),
+            scheduler=self._scheduler(transformer, both=bool(second)),
             tokenizers={
                 name: tokenizer_configs(open_clip=large)["tokenizer_config.json"]
                 for name, large in clip.items()
@@ -155,24 +156,63 @@ class _Drawing:
             sources=self._files.sources,
             tokenizer_places={name: places[name] for name in places if self._reads(name, parts)},
             side=self._side,
+            most_pixels=hidream.MOST_PIXELS if self._architecture == "hidream" else None,
         )
 
-    def _transformer(self) -> PartPlan:
-        tensors = _under(self._source, _TRANSFORMER) or _all_of(self._source)
-        _refuse_scaled(self._recipe.model, tensors)
+    def _settings(self, *, both: bool) -> dict[str, Any]:
+        if self._architecture == "krea2":
+            return krea2.krea2_settings(self._identity)
+        return {"boundary_ratio": wan.BOUNDARY} if both else {}
+
+    def _scheduler(self, transformer: PartPlan, *, both: bool) -> dict[str, Any]:
+        if self._architecture == "wan":
+            return wan.scheduler_config(self._identity, both=both)
+        if self._architecture == "sana":
+            return sana.scheduler_config(self._identity)
+        if self._architecture == "hidream":
+            return hidream.scheduler_config(self._identity)
+        guided = bool(transformer.config.get("guidance_embeds", True))
+        return scheduler_config(self._architecture, guided=guided)
+
+    def _second(self, first: PartPlan) -> Iterator[PartPlan]:
+        """Wan 2.2's other transformer; where there is none, what is to be said of that."""
+        if self._architecture != "wan":
+            return
+        path = self._given.get(wan.SECOND)
+        source = self._source if path is None else self._files.open(path)
+        if path is not None:
+            found = identify(source.header, name=source.path.name)
+            wan.require_order(self._identity, found, path)
+        elif not _under(source, (f"{wan.SECOND}/",)):
+            notice = wan.notice_of_one(self._identity)
+            self._notices += [] if notice is None else [notice]
+            return
+        second = self._transformer(source, wan.SECOND)
+        if second.config != first.config:
+            raise AddonMisfit(
+                f"{source.path}, given as {wan.SECOND}, has other shapes than {self._recipe.model}",
+                hint="give the low-noise file of the same model",
+            )
+        yield second
+
+    def _transformer(self, source: Source, folder: str = "transformer") -> PartPlan:
+        tensors = _under(source, (f"{folder}/", *_TRANSFORMER)) or _all_of(source)
+        _refuse_scaled(str(source.path), tensors)
         rules = rules_for(self._architecture, tensors)
         try:
             width = _width(tensors)
             made = tuple(renamed(rules, tensors, width))
             config = transformer_config(self._architecture, _shapes(made))
+            if self._architecture == "sana":
+                config |= sana.sizes(self._identity)
         except FormatError as error:
             raise CannotRender(
-                f"{self._recipe.model} (transformer): {error.reason}",
+                f"{source.path} ({folder}): {error.reason}",
                 hint="the file is incomplete, or of another architecture: `modelhub inspect` "
                 "shows it",
             ) from error
         model_class = ("diffusers", self._pipeline.transformer_class)
-        return self._part("transformer", model_class, config, made, self._source)
+        return self._part(folder, model_class, config, made, source)
 
     def _vae(self, transformer: PartPlan) -> PartPlan:
         needed = next(one for one in self._pipeline.parts if one.part == "vae")
@@ -188,7 +228,7 @@ class _Drawing:
                 f"and {self._recipe.model} has {wanted}",
                 hint=f"give {needed.words} with `--vae FILE`",
             )
-        self._side = _PATCH * found.pixels
+        self._side = _PATCHES.get(self._architecture, _PATCH) * found.pixels
         model_class = ("diffusers", found.model_class)
         return self._part("vae", model_class, found.config, found.tensors, source)
 
@@ -204,14 +244,18 @@ class _Drawing:
         try:
             found = encoder_of(
                 tensors,
-                projecting=self._architecture == "sd3",
+                projecting=self._architecture in ("sd3", "hidream"),
                 large=needed.fits == ("OpenCLIP-bigG",),
                 mistral=needed.fits == (MISTRAL,),
                 seeing=seeing,
                 read_to=max(_LAYERS_READ.get(self._pipeline.pipeline_class, (0,))),
+                own_projection=self._architecture == "hidream",
+                llama=needed.fits == (hidream.LLAMA,),
             )
         except FormatError as error:
             raise self._no_such_part(needed, source, error) from error
+        if self._architecture == "hidream" and found.model_class.startswith("CLIPText"):
+            hidream.require_places(found.config, str(source.path))
         self._widths[needed.part] = found.width
         model_class = ("transformers", found.model_class)
         return self._part(needed.part, model_class, found.config, found.tensors, source)

@@ -1,10 +1,11 @@
 """Text encoders of these models: which class of transformers, its settings, its tensors.
 
 Told from names and shapes. What no tensor tells is as in the published ``config.json`` of
-``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``EleutherAI/pile-t5-xl``,
-``Qwen/Qwen3-4B``, ``Qwen/Qwen3-VL-4B-Instruct``, ``Qwen/Qwen2.5-VL-7B-Instruct``,
-``google/gemma-2-2b`` and ``mistralai/Mistral-Small-3.1-24B-Instruct-2503``, of which ComfyUI
-publishes the layers that FLUX.2 reads (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``).
+``openai/clip-vit-large-patch14``, ``google/t5-v1_1-xxl``, ``google/umt5-xxl``,
+``EleutherAI/pile-t5-xl``, ``Qwen/Qwen3-4B``, ``Qwen/Qwen3-VL-4B-Instruct``,
+``Qwen/Qwen2.5-VL-7B-Instruct``, ``google/gemma-2-2b``, ``meta-llama/Llama-3.1-8B-Instruct`` and
+``mistralai/Mistral-Small-3.1-24B-Instruct-2503``, of which ComfyUI publishes the layers that FLUX.2
+reads (``comfyanonymous/ComfyUI`` ``comfy/text_encoders/flux.py``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from modelhub.formats.diffusers_config.text import text_config
 from modelhub.formats.diffusers_names import PartKind, pairs_of_part, parts_of_checkpoint
 from modelhub.formats.diffusers_names.text import HF_PREFIX
 from modelhub.formats.tensor_data import PIECE
+from modelhub.render.pipelines.flow.wan import as_transformers_names
 from modelhub.render.pipelines.plans import WITHOUT_NORM
 
 _PROJECTION = "text_projection.weight"
@@ -45,6 +47,8 @@ def encoder_of(
     *,
     projecting: bool = False,
     large: bool = False,
+    own_projection: bool = False,
+    llama: bool = False,
     mistral: bool = False,
     seeing: bool = False,
     read_to: int = 0,
@@ -54,20 +58,24 @@ def encoder_of(
     :param tensors: by their names without the prefix of a checkpoint.
     :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
     :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
+    :param own_projection: of CLIP: it is used where the tensors have one.
+    :param llama: of a language model: it has to be Llama's, which no tensor tells from Mistral.
     :param mistral: of a language model: it has to be Mistral's, which no tensor tells from Llama.
     :param seeing: of a Qwen 3: it is one that can see, which its text model's tensors do not tell.
     :param read_to: of a language model: the last layer that is read, before the norm; those behind
         it are left out. 0: what comes out is read.
     :raises FormatError: they are none, or not all of one.
     """
+    tensors = as_transformers_names(tensors)
     if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
         return _t5(tensors)
     if any(name.endswith("embed_tokens.weight") for name in tensors):
-        return _language_model(tensors, mistral=mistral, seeing=seeing, read_to=read_to)
-    return _clip(tensors, projecting=projecting, large=large)
+        plain = "llama" if llama else "mistral" if mistral else ""
+        return _language_model(tensors, plain=plain, seeing=seeing, read_to=read_to)
+    return _clip(tensors, projecting=projecting, large=large, own=own_projection or large)
 
 
-def _clip(tensors: Mapping[str, Planned], *, projecting: bool, large: bool) -> Encoder:
+def _clip(tensors: Mapping[str, Planned], *, projecting: bool, large: bool, own: bool) -> Encoder:
     tensors = _with_prefix(tensors)
     parts = [one for one in parts_of_checkpoint(tensors) if one.kind in _OF_CLIP]
     if len(parts) != 1:
@@ -77,7 +85,7 @@ def _clip(tensors: Mapping[str, Planned], *, projecting: bool, large: bool) -> E
     width = shapes.extent("text_model.embeddings.token_embedding.weight", 1)
     if not projecting:
         made.pop(_PROJECTION, None)
-    elif not large or _PROJECTION not in made:
+    elif not own or _PROJECTION not in made:
         # SD 3 reads CLIP-L without its projection, which the pipeline of diffusers has as a unit.
         unit = UnitMatrix(width, _usual_type(made))
         made[_PROJECTION] = Planned(_PROJECTION, unit, unit.dtype)
@@ -142,9 +150,9 @@ def _t5(tensors: Mapping[str, Planned]) -> Encoder:
 
 
 def _language_model(
-    tensors: Mapping[str, Planned], *, mistral: bool, seeing: bool, read_to: int
+    tensors: Mapping[str, Planned], *, plain: str, seeing: bool, read_to: int
 ) -> Encoder:
-    """Qwen 3, Qwen 2.5 VL, Gemma 2 or Mistral, of which a layer's numbers are read, not the words.
+    """Qwen 3, Qwen 2.5 VL, Gemma 2, Llama or Mistral, of which numbers are read, not the words.
 
     What Qwen 2.5 VL and Mistral see with is left out: nobody shows them a picture.
     """
@@ -160,7 +168,7 @@ def _language_model(
     if read_to:
         made = _read_to(read_to, made)
     shapes = _shapes(made)
-    model_class, settings = _kind_of_language_model(shapes, mistral=mistral, seeing=seeing)
+    model_class, settings = _kind_of_language_model(shapes, plain=plain, seeing=seeing)
     normed = shapes.has("layers.0.self_attn.q_norm")
     head = shapes.extent("layers.0.self_attn.q_norm.weight") if normed else _HEADS[model_class]
     width = shapes.extent("embed_tokens.weight", 1)
@@ -191,14 +199,14 @@ def _read_to(last: int, tensors: Mapping[str, Planned]) -> dict[str, Planned]:
 
 
 def _kind_of_language_model(
-    shapes: PartShapes, *, mistral: bool, seeing: bool
+    shapes: PartShapes, *, plain: str, seeing: bool
 ) -> tuple[str, Mapping[str, Any]]:
     """The class of transformers, and the settings that no tensor tells."""
     attention = "layers.0.self_attn"
-    if mistral:
+    if plain:
         other = shapes.has(f"{attention}.q_norm") or shapes.dimensions(f"{attention}.q_proj.bias")
         if not other and not shapes.has("layers.0.post_feedforward_layernorm"):
-            return "MistralModel", _MISTRAL
+            return _PLAIN[plain]
         raise FormatError("it is a language model of another kind", hint="")
     if shapes.has("layers.0.post_feedforward_layernorm"):
         if not shapes.has(f"{attention}.q_norm"):
@@ -210,7 +218,12 @@ def _kind_of_language_model(
     raise FormatError("it is a language model of another kind", hint="")
 
 
-_HEADS = {"Gemma2Model": 256, "Qwen2_5_VLTextModel": 128, "MistralModel": 128}
+_HEADS = {
+    "Gemma2Model": 256,
+    "LlamaModel": 128,
+    "MistralModel": 128,
+    "Qwen2_5_VLTextModel": 128,
+}
 """Numbers of a head, where no norm of one tells."""
 _QWEN_2_5: Mapping[str, Any] = {
     "max_position_embeddings": 128_000,
@@ -240,6 +253,20 @@ _MISTRAL: Mapping[str, Any] = {
     "rms_norm_eps": 1e-5,
     "sliding_window": None,
 }
+_LLAMA_3: Mapping[str, Any] = {
+    "max_position_embeddings": 131_072,
+    "rope_theta": 500_000.0,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
+    "rms_norm_eps": 1e-5,
+    "pad_token_id": None,
+}
+_PLAIN = {"llama": ("LlamaModel", _LLAMA_3), "mistral": ("MistralModel", _MISTRAL)}
 _GEMMA_2: Mapping[str, Any] = {
     "max_position_embeddings": 8192,
     "query_pre_attn_scalar": 256,

@@ -14,6 +14,8 @@ from modelhub.render.pipelines.flow.flux2 import FLUX2
 from modelhub.render.pipelines.flow.krea2 import KREA2
 from modelhub.render.pipelines.flow.qwen21 import QWEN21
 from modelhub.render.pipelines.flow.renaming import Cut, Into, Rules
+from modelhub.render.pipelines.flow.sana import TRANSFORMER as _SANA
+from modelhub.render.pipelines.flow.wan import TRANSFORMER as _WAN
 
 
 def _one(name: str) -> Into:
@@ -208,6 +210,9 @@ _RULES: Mapping[str, tuple[str, Rules]] = {
     "qwen": ("__", _QWEN),
     "qwen21": ("transformer_blocks.", QWEN21),
     "krea2": ("txtfusion.", KREA2),
+    "wan": ("head.", _WAN),
+    "sana": ("x_embedder.", _SANA),
+    "hidream": ("__", {}),
 }
 
 

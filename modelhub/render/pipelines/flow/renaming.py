@@ -18,7 +18,7 @@ from modelhub.convert.views import Concatenated, Reshaped, Rows
 from modelhub.errors import FormatError
 
 _NUMBERED = re.compile(r"((?:[^.0-9][^.]*\.)+)([0-9]{1,4})((?:\.[^.]+)*)")
-_LEAVES = {"scale": "weight"}
+_LEAVES = {"scale": "weight", "modulation": "scale_shift_table"}
 
 
 class Cut(StrEnum):
