@@ -52,6 +52,15 @@ class Values(ABC):
         return None
 
     @property
+    def stored(self) -> str:
+        """The type that they have in their file, where that is another: ``Q4_K``."""
+        return self.dtype
+
+    def rows(self, start: int, stop: int) -> Values | None:
+        """``values[start:stop]``, if they can be had without all that comes before them."""
+        return None
+
+    @property
     def is_costly(self) -> bool:
         """Whether they are calculated: too dear to be made a second time for a comparison alone."""
         return False

@@ -41,12 +41,16 @@ class Rows(Values):
         self.dtype = values.dtype
         self.shape = (stop - start, *values.shape[1:])
         self._skipped = start * prod(values.shape[1:]) * ITEM_SIZES[values.dtype]
+        self._alone = values.rows(start, stop)
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """All of them; read from their place, or cut out of what comes before and after."""
         place = self.place
         if place is not None:
             yield from _read(place, self)
+            return
+        if self._alone is not None:
+            yield from self._alone.pieces()
             return
         position, end = 0, self._skipped + self.nbytes
         if not self.nbytes:
@@ -59,6 +63,11 @@ class Rows(Values):
                 yield cut
             if position >= end:
                 return
+
+    @property
+    def stored(self) -> str:
+        """That of the whole tensor."""
+        return self._values.stored
 
     @property
     def place(self) -> Place | None:
@@ -99,6 +108,11 @@ class Concatenated(Values):
             yield from one.pieces()
 
     @property
+    def stored(self) -> str:
+        """That of the first part."""
+        return self._parts[0].stored
+
+    @property
     def place(self) -> Place | None:
         """That of the first part, where the others follow it without a gap."""
         first = self._parts[0].place
@@ -128,6 +142,11 @@ class Reshaped(Values):
     def pieces(self) -> Iterator[bytes | memoryview]:
         """Those of the values themselves."""
         return self._values.pieces()
+
+    @property
+    def stored(self) -> str:
+        """That of the values themselves."""
+        return self._values.stored
 
     @property
     def place(self) -> Place | None:
@@ -160,6 +179,11 @@ class Transposed(Values):
         step = max(1, PIECE // width)
         for start in range(0, self.shape[0], step):
             yield columns[:, start : start + step].T.tobytes()
+
+    @property
+    def stored(self) -> str:
+        """That of the values themselves."""
+        return self._values.stored
 
     def _whole(self) -> NDArray[np.void]:
         import numpy as np

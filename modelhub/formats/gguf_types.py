@@ -51,3 +51,8 @@ TYPES: Final[Mapping[int, tuple[str, int, int]]] = {
     41: ("Q1_0", 128, 2 + 16),
 }
 """By number: name, elements of a block, bytes of a block."""
+
+BLOCKS: Final[Mapping[str, tuple[int, int]]] = {
+    name: (elements, size) for name, elements, size in TYPES.values() if elements > 1
+}
+"""By the name of a quantised type: elements of a block, bytes of a block."""

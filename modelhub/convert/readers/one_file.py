@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from modelhub.convert.readers.blocks import READABLE, Blocks, blocks_library
 from modelhub.convert.readers.opened import OpenFile
 from modelhub.convert.readers.stored import Channels, Dequantised, StoredValues
 from modelhub.convert.values import Values
@@ -46,7 +47,7 @@ class FileParts:
 def open_file(path: Path) -> FileParts:
     """Open one file and find its tensors; the file stays open.
 
-    :raises FormatError, FileUnreadable, SourceChanged, ConversionRefused: as
+    :raises FormatError, FileUnreadable, SourceChanged, ConversionRefused, MissingExtra: as
         :func:`modelhub.convert.readers.open_source`.
     """
     file = OpenFile(path)
@@ -75,7 +76,7 @@ def _parts(file: OpenFile) -> FileParts:
     else:
         header = read_header(file.path)
         tensors = _readable(file, of_header(header), {})
-        parts = FileParts(file, header, {one.name: StoredValues(file, one) for one in tensors}, {})
+        parts = FileParts(file, header, {one.name: _stored(file, one) for one in tensors}, {})
     # The header was read by the file's name, or took its time.
     file.check_unchanged()
     return parts
@@ -93,7 +94,7 @@ def _readable(
     for one in tensors:
         if one.dtype in INTEGERS and torch[one.name].quantizer is not None:
             one = replace(one, dtype=INTEGERS[one.dtype])
-        elif one.dtype not in ITEM_SIZES:
+        elif one.dtype not in ITEM_SIZES and (one.dtype not in READABLE or one.swapped):
             unreadable.setdefault(one.dtype, []).append(one.name)
         found.append(one)
     if unreadable:
@@ -102,8 +103,15 @@ def _readable(
             f"{file.path} holds tensors that are quantised or packed in ways not known ({told})",
             hint="take the file that it was made of: what was quantised has lost its precision",
         )
-    refuse_overlaps(found, file.size, file.path)
+    if any(one.dtype in READABLE for one in found):
+        blocks_library()
+    # Those of blocks are of GGUF files, whose header has been refused if any two overlap.
+    refuse_overlaps([one for one in found if one.dtype in ITEM_SIZES], file.size, file.path)
     return found
+
+
+def _stored(file: OpenFile, tensor: StoredTensor) -> Values:
+    return Blocks(file, tensor) if tensor.dtype in READABLE else StoredValues(file, tensor)
 
 
 def _named(names: Sequence[str]) -> str:

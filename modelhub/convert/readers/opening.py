@@ -30,13 +30,14 @@ _MOST_FILES = 512
 def open_source(path: Path) -> Source:
     """The model that `path` is, or belongs to, opened to be converted. Close it afterwards.
 
-    :param path: a file (safetensors, GGUF with plain types, every form of ``torch.save``, pickles
+    :param path: a file (safetensors, GGUF, every form of ``torch.save``, pickles
         of arrays); any shard of a model in several files, or their index; a diffusers folder or the
         ``model_index.json`` in it, whose tensors are named ``<folder>/<name>``.
     :raises FormatError: a file is damaged or made to mislead.
     :raises FileUnreadable: a file cannot be opened or read, or is no regular file.
     :raises SourceChanged: a file was written to meanwhile.
     :raises ConversionRefused: it has no tensors, or some that cannot be read; files are missing.
+    :raises MissingExtra: it is a quantised GGUF file, and what reads one is not installed.
     """
     with ExitStack() as opened:
         header = read_model(path) if _is_of_several(path) else None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from modelhub.convert.options import Precision
+from modelhub.formats.gguf_types import BLOCKS
 from modelhub.render.devices import Device
 from modelhub.render.request import Recipe
 
@@ -17,6 +18,8 @@ _EXACT_IN: dict[str, frozenset[Precision]] = {
     "F8_E5M2": frozenset(Precision),
 }
 """By the type of a file, the types that hold all its numbers."""
+SCALED = " scaled"
+"""Behind the name of a type whose numbers have a factor beside them."""
 _WHOLE_NUMBERS = frozenset({"I64", "I32", "I16", "I8", "U8", "BOOL"})
 _BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}
 
@@ -91,7 +94,7 @@ def arithmetic_of(
     precision costs then shows in the weights, which are rounded to it. Other devices compute in
     the precision that was asked for, or else in that of the file.
 
-    :param dtypes: of the part's tensors as they are stored.
+    :param dtypes: of the part's tensors as they are stored, that of the most numbers first.
     :param half: of a device that has it, what is computed in where the stored type is none to
         compute in.
     :param computed: the type, where another part decides on it.
@@ -107,16 +110,32 @@ def arithmetic_of(
         computed = wanted or _computed_as_stored(stored, device, half)
     label = wanted.value if wanted is not None else stored
     rounding = wanted
-    if rounding is not None and all(rounding in _EXACT_IN.get(one, ()) for one in floats):
+    if rounding is not None and all(rounding in _exact_in(one) for one in floats):
         rounding = None
-    exact = rounding is None and all(computed in _EXACT_IN.get(one, ()) for one in floats)
+    exact = rounding is None and all(computed in _exact_in(one) for one in floats)
     return Arithmetic(rounding, computed, label, exact)
 
 
 _LABELS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
 
+def _exact_in(stored: str) -> Collection[Precision]:
+    # What blocks and factors stand for is reckoned in fp32, and has more digits than a half.
+    return (Precision.FP32,) if _is_quantised(stored) else _EXACT_IN.get(stored, ())
+
+
+def _is_quantised(stored: str) -> bool:
+    return stored in BLOCKS or stored.endswith(SCALED)
+
+
 def _stored(floats: Collection[str]) -> str:
+    """The label of weights that are stored in these types, that of the most numbers first.
+
+    Quantised models have some layers in other types, and are called by the one of most layers.
+    """
+    quantised = next((one for one in floats if _is_quantised(one)), None)
+    if quantised is not None:
+        return "fp8" if quantised.startswith("F8") else quantised
     labels = {_LABELS.get(one, "fp8" if one.startswith("F8") else one.lower()) for one in floats}
     return labels.pop() if len(labels) == 1 else "mixed"
 

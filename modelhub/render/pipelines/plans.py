@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -50,9 +51,12 @@ class PartPlan:
         return sum(prod(one.values.shape) for one in self.tensors)
 
     @property
-    def dtypes(self) -> frozenset[str]:
-        """Types in which its tensors are stored."""
-        return frozenset(one.values.dtype for one in self.tensors)
+    def dtypes(self) -> tuple[str, ...]:
+        """Types in which its tensors are stored, that of the most numbers first."""
+        numbers: Counter[str] = Counter()
+        for one in self.tensors:
+            numbers[one.values.stored] += prod(one.values.shape)
+        return tuple(dtype for dtype, _ in numbers.most_common())
 
 
 @dataclass(frozen=True, slots=True)

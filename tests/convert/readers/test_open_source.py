@@ -71,15 +71,6 @@ def test_a_gguf_file_of_plain_types_is_read(tmp_path: Path, order: str) -> None:
     }
 
 
-def test_quantised_gguf_files_are_refused_with_their_types(tmp_path: Path) -> None:
-    path = tmp_path / "a.gguf"
-    writer = GgufWriter().tensor("q.weight", (32,), 2, 0).tensor("f.weight", (8,), 0, 32)
-    path.write_bytes(writer.file(64))
-    with pytest.raises(ConversionRefused, match=r"a\.gguf.*Q4_0: q\.weight\)") as refused:
-        open_source(path)
-    assert "made of" in refused.value.hint
-
-
 def test_a_checkpoint_of_the_demo_hub_gives_all_tensors_in_order(tmp_path: Path) -> None:
     table = [Row("z.weight", (5, 7)), Row("a.alpha", ()), Row("ids", (1, 77), "I64")]
     write_torch_zip(tmp_path / "a.ckpt", table, seed=1, before=system_call("exit 1"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from modelhub.catalog import FileState
@@ -19,6 +20,7 @@ from modelhub.formats.hashes import hash_file
 from modelhub.formats.reading import read_header
 from modelhub.progress import Advanced, Event, Outcome, Stage, StageEntered, TaskFinished
 from modelhub.services.convert import ConvertedFile, FailedConversion
+from tests.formats.quantised import write_gguf
 
 from .conftest import Bench
 
@@ -55,6 +57,18 @@ def test_a_checkpoint_becomes_a_catalogued_file_that_names_its_source(bench: Ben
     assert details.hashes.keys() >= {"SHA256", "BLAKE3", "CRC32", "AutoV2", "AutoV3"}
     bench.library.index()
     assert bench.library.row("model-pruned-fp16.safetensors") == row, "index finds nothing new"
+
+
+def test_a_quantised_gguf_file_becomes_the_numbers_that_it_stands_for(bench: Bench) -> None:
+    numbers = np.random.default_rng(1).standard_normal((64, 32)).astype(np.float32)
+    told = write_gguf(bench.root / "unet.gguf", {"input_blocks.0.0.weight": numbers}, "Q5_1")
+    done = bench.converted(bench.root / "unet.gguf", dtype=FP16)
+    header = read_header(done.path)
+    assert {name: one.dtype for name, one in header.tensors.items()} == {
+        "input_blocks.0.0.weight": "F16"
+    }
+    data = done.path.read_bytes()[header.data_start :]
+    assert data == told["input_blocks.0.0.weight"].astype(np.float16).tobytes()
 
 
 def test_a_source_that_was_never_hashed_is_hashed_while_it_is_written(bench: Bench) -> None:

@@ -22,6 +22,7 @@ from modelhub.formats.diffusers_config.text import text_config
 from modelhub.formats.diffusers_names import PartKind, pairs_of_part, parts_of_checkpoint
 from modelhub.formats.diffusers_names.text import HF_PREFIX
 from modelhub.formats.tensor_data import PIECE
+from modelhub.render.pipelines.flow.llamacpp import in_transformers
 from modelhub.render.pipelines.flow.wan import as_transformers_names
 from modelhub.render.pipelines.plans import WITHOUT_NORM
 
@@ -55,7 +56,8 @@ def encoder_of(
 ) -> Encoder:
     """The text encoder that these tensors are.
 
-    :param tensors: by their names without the prefix of a checkpoint.
+    :param tensors: by their names without the prefix of a checkpoint: those of transformers, of
+        OpenCLIP, or of llama.cpp.
     :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
     :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
     :param own_projection: of CLIP: it is used where the tensors have one.
@@ -66,7 +68,7 @@ def encoder_of(
         it are left out. 0: what comes out is read.
     :raises FormatError: they are none, or not all of one.
     """
-    tensors = as_transformers_names(tensors)
+    tensors = in_transformers(as_transformers_names(tensors))
     if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
         return _t5(tensors)
     if any(name.endswith("embed_tokens.weight") for name in tensors):
