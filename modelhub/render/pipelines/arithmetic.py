@@ -121,11 +121,9 @@ _LABELS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
 def _exact_in(stored: str) -> Collection[Precision]:
     # What blocks and factors stand for is reckoned in fp32, and has more digits than a half.
-    return (Precision.FP32,) if _is_quantised(stored) else _EXACT_IN.get(stored, ())
-
-
-def _is_quantised(stored: str) -> bool:
-    return stored in BLOCKS or stored.endswith(SCALED)
+    if stored in BLOCKS or stored.endswith(SCALED):
+        return (Precision.FP32,)
+    return _EXACT_IN.get(stored, ())
 
 
 def _stored(floats: Collection[str]) -> str:
@@ -133,9 +131,12 @@ def _stored(floats: Collection[str]) -> str:
 
     Quantised models have some layers in other types, and are called by the one of most layers.
     """
-    quantised = next((one for one in floats if _is_quantised(one)), None)
-    if quantised is not None:
-        return "fp8" if quantised.startswith("F8") else quantised
+    for one in floats:
+        if one in BLOCKS:
+            return one
+        if one.startswith("F8") and one.endswith(SCALED):
+            return "fp8"
+    floats = {one.removesuffix(SCALED) for one in floats}
     labels = {_LABELS.get(one, "fp8" if one.startswith("F8") else one.lower()) for one in floats}
     return labels.pop() if len(labels) == 1 else "mixed"
 

@@ -61,10 +61,11 @@ def test_a_tokenizer_that_is_none_is_told(
         assembler(shelf.flux({"tokenizer_2": str(tmp_path / "tokenizer.json")}))
 
 
-def test_eight_bit_weights_with_scales_are_refused_in_words(shelf: Shelf) -> None:
-    scaled = [*T5, Tensor("encoder.block.0.layer.0.SelfAttention.q.scale_weight", (1,))]
-    recipe = shelf.flux({"text_encoder_2": shelf.file("t5 scaled", scaled)})
-    with pytest.raises(CannotRender, match="8-bit weights with a scale"), blueprint_of(recipe):
+def test_weights_that_are_quantised_in_blocks_are_refused_in_words(shelf: Shelf) -> None:
+    layer = "encoder.block.0.layer.0.SelfAttention.q"
+    scaled = [*T5, Tensor(f"{layer}.weight_scale", (32, 3)), Tensor(f"{layer}.weight_scale_2", ())]
+    recipe = shelf.flux({"text_encoder_2": shelf.file("t5 in blocks", scaled)})
+    with pytest.raises(CannotRender, match="as nvfp4 has them"), blueprint_of(recipe):
         pass
 
 

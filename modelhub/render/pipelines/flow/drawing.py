@@ -33,6 +33,7 @@ from modelhub.render.pipelines.flow.configs import (
 from modelhub.render.pipelines.flow.encoders import encoder_of
 from modelhub.render.pipelines.flow.names import rules_for
 from modelhub.render.pipelines.flow.renaming import renamed
+from modelhub.render.pipelines.flow.scaled import multiplied
 from modelhub.render.pipelines.missing import missing_parts, refusal
 from modelhub.render.pipelines.plans import Blueprint, PartContent, PartPlan
 from modelhub.render.pipelines.sources import content_of
@@ -44,7 +45,6 @@ _WRAPPED = "transformer."
 _PATCH = 2
 _PATCHES = {"sana": 1}
 """Latents along the side of a patch, by the architecture; else two."""
-_SCALED = (".scale_weight", ".weight_scale", ".comfy_quant")
 _WANTS_PICTURE = {"inpainting", "control"}
 _NOT_OF_A_TEXT = "makes no picture of a text alone, or not with a pipeline that is known here"
 _REFUSED = {
@@ -196,8 +196,8 @@ class _Drawing:
         yield second
 
     def _transformer(self, source: Source, folder: str = "transformer") -> PartPlan:
-        tensors = _under(source, (f"{folder}/", *_TRANSFORMER)) or _all_of(source)
-        _refuse_scaled(str(source.path), tensors)
+        found = _under(source, (f"{folder}/", *_TRANSFORMER)) or _all_of(source)
+        tensors = multiplied(str(source.path), found)
         rules = rules_for(self._architecture, tensors)
         try:
             width = _width(tensors)
@@ -234,7 +234,6 @@ class _Drawing:
 
     def _encoder(self, needed: Needed) -> PartPlan:
         source, tensors = self._tensors_of(needed)
-        _refuse_scaled(str(source.path), tensors)
         seeing = any(name.startswith(_SEEING) for name in needed.fits)
         if seeing and not any("visual." in name for name in tensors):
             self._notices.append(
@@ -243,7 +242,7 @@ class _Drawing:
             )
         try:
             found = encoder_of(
-                tensors,
+                multiplied(str(source.path), tensors),
                 projecting=self._architecture in ("sd3", "hidream"),
                 large=needed.fits == ("OpenCLIP-bigG",),
                 mistral=needed.fits == (MISTRAL,),
@@ -364,14 +363,6 @@ def _unwrapped(tensors: dict[str, Planned]) -> dict[str, Planned]:
         for name, one in tensors.items()
         if name.startswith(_WRAPPED)
     }
-
-
-def _refuse_scaled(path: str, tensors: Mapping[str, Planned]) -> None:
-    if any(name.endswith(_SCALED) for name in tensors):
-        raise CannotRender(
-            f"{path} has 8-bit weights with a scale beside each, which are not rendered here",
-            hint="take the file of the same model in bf16, in fp16, or in fp8 without scales",
-        )
 
 
 _WIDTHS = ("img_in.weight", "x_embedder.proj.weight", "x_embedder.weight", "init_x_linear.weight")
