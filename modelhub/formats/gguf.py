@@ -14,7 +14,7 @@ of torch. Where ComfyUI-GGUF's converter had to reshape a tensor, it wrote the t
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 from typing import BinaryIO, Final, TypeAlias
 
@@ -57,6 +57,7 @@ _INT64 = 1 << 63
 _ORIGINAL_SHAPE = "comfy.gguf.orig_shape."
 
 _Scalar: TypeAlias = int | float | bool | str
+Array: TypeAlias = list[str] | list[int] | list[float]
 
 
 def read_gguf(file: BinaryIO, size: int, head: bytes = b"") -> Header:
@@ -68,6 +69,17 @@ def read_gguf(file: BinaryIO, size: int, head: bytes = b"") -> Header:
     :raises FormatError: the file is damaged or made to mislead; without its path.
     """
     return _Reader(_Cursor(file, size, head), size).header()
+
+
+def read_arrays(
+    file: BinaryIO, size: int, keys: Collection[str]
+) -> tuple[Header, dict[str, Array]]:
+    """The header, and those of these arrays in full that there are.
+
+    :raises FormatError: as :func:`read_gguf`.
+    """
+    reader = _Reader(_Cursor(file, size, b""), size, keys)
+    return reader.header(), reader.arrays
 
 
 class _Cursor:
@@ -134,9 +146,11 @@ class _Cursor:
 class _Reader:
     """Goes once through a header."""
 
-    def __init__(self, cursor: _Cursor, size: int) -> None:
+    def __init__(self, cursor: _Cursor, size: int, whole: Collection[str] = ()) -> None:
         self._cursor = cursor
         self._size = size
+        self._whole = whole
+        self.arrays: dict[str, Array] = {}
         self._count = "Q"
         self._strings = 0
         self._metadata: dict[str, str] = {}
@@ -250,6 +264,9 @@ class _Reader:
             self._strings += count
             if self._strings > MAX_STRINGS:
                 raise FormatError(f"more than {MAX_STRINGS:,} strings in arrays", offset=start)
+            if key in self._whole:
+                self.arrays[key] = texts = [self._text(what, _KEPT_TEXT) for _ in range(count)]
+                return _listed(texts[:_KEPT_ELEMENTS], count)
             kept = [_told(self._value(kind, what)) for _ in range(min(count, _KEPT_ELEMENTS))]
             for _ in range(count - len(kept)):
                 cursor.skip(cursor.number(self._count, what), what)
@@ -259,6 +276,10 @@ class _Reader:
             raise FormatError(f"{what} is of unknown type {kind}", offset=start)
         width = struct.calcsize(f"<{code}")
         cursor.need(count * width, what)
+        if key in self._whole:
+            data = cursor.take(count * width, what)
+            self.arrays[key] = numbers = list(struct.unpack(f"{cursor.order}{count}{code}", data))
+            return _listed([_told(number) for number in numbers[:_KEPT_ELEMENTS]], count)
         values = [self._value(kind, what) for _ in range(min(count, _KEPT_ELEMENTS))]
         cursor.skip((count - len(values)) * width, what)
         if key.startswith(_ORIGINAL_SHAPE) and len(values) == count and code in "iIqQ":

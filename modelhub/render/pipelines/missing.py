@@ -10,7 +10,7 @@ from modelhub.formats.diffusers_names import Family, family_of, parts_of_checkpo
 from modelhub.formats.identity import Identity, ModelKind
 from modelhub.formats.tensors import FileFormat, Header
 from modelhub.render.pipelines.architectures import Needed, OtherPipeline, pipeline_for
-from modelhub.render.pipelines.tokenizerplaces import tokenizer_beside
+from modelhub.render.pipelines.tokenizerplaces import tokenizer_beside, tokenizer_within
 from modelhub.render.request import Recipe
 
 
@@ -158,6 +158,8 @@ def _given(needed: OtherPipeline, recipe: Recipe) -> set[str]:
         there.add("vae")
     places = (recipe.model, *recipe.parts.values())
     for one in needed.parts:
-        if one.kind is None and tokenizer_beside(one.part, places) is not None:
+        if one.kind is None and (
+            tokenizer_beside(one.part, places) or tokenizer_within(one.part, recipe.parts)
+        ):
             there.add(one.part)
     return there

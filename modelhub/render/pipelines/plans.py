@@ -79,7 +79,8 @@ class Blueprint:
     :param pipeline_class: of diffusers.
     :param settings: the index of the pipeline: its switches beside the parts.
     :param tokenizers: by their name, the settings of those of CLIP.
-    :param tokenizer_places: by their name, where others are: a folder, or a ``tokenizer.json``.
+    :param tokenizer_places: by their name, where others are: a folder, a ``tokenizer.json``, or a
+        GGUF file.
     :param notices: what the user should know of it.
     :param side: of which the width and the height of pictures are multiples, in pixels.
     :param most_pixels: of pictures that are not square; None: as many as one likes.

@@ -11,6 +11,7 @@ from typing import Any
 
 from modelhub.errors import CannotRender
 from modelhub.formats.diffusers_config import tokenizer_files
+from modelhub.render.pipelines.ggufvocabularies import tokenizer_of_gguf
 from modelhub.render.pipelines.libraries import library
 
 
@@ -69,7 +70,7 @@ _THINKING = ("<tool_response>", "</tool_response>", "<think>", "</think>")
 
 
 def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
-    """The tokenizer of a folder, or of a ``tokenizer.json`` alone.
+    """The tokenizer of a folder, of a ``tokenizer.json`` alone, or of a GGUF file.
 
     :param pipeline_class: of diffusers, that will use it.
     :raises CannotRender: transformers can make none of it.
@@ -94,6 +95,8 @@ def tokenizer_at(place: Path, pipeline_class: str = "") -> Any:
 
 
 def _of_file(path: Path) -> Any:
+    if path.suffix != ".json":
+        return tokenizer_of_gguf(path)
     return library("transformers").PreTrainedTokenizerFast(tokenizer_file=str(path))
 
 

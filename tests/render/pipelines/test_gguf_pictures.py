@@ -143,6 +143,11 @@ _ENCODERS = {
 }
 
 
+def llama_cpp_names(architecture: str) -> Callable[[str], str]:
+    """What llama.cpp calls the tensors of an architecture's language model."""
+    return _ENCODERS[architecture][1]
+
+
 @pytest.mark.parametrize("architecture", _ENCODERS)
 def test_a_text_encoder_with_the_names_of_llama_cpp_reads_as_the_original(
     architecture: str, shelf: Shelf, assembler: Assembler, tmp_path: Path, torch: Any

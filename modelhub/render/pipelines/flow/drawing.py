@@ -37,7 +37,11 @@ from modelhub.render.pipelines.flow.scaled import multiplied
 from modelhub.render.pipelines.missing import missing_parts, refusal
 from modelhub.render.pipelines.plans import Blueprint, PartContent, PartPlan
 from modelhub.render.pipelines.sources import content_of
-from modelhub.render.pipelines.tokenizerplaces import tokenizer_beside, tokenizer_place
+from modelhub.render.pipelines.tokenizerplaces import (
+    tokenizer_beside,
+    tokenizer_place,
+    tokenizer_within,
+)
 from modelhub.render.request import Recipe
 
 _TRANSFORMER = ("model.diffusion_model.", "diffusion_model.", "transformer/")
@@ -297,6 +301,8 @@ class _Drawing:
                 yield one.part, tokenizer_place(one.part, self._recipe.parts[one.part])
             elif (beside := tokenizer_beside(one.part, paths)) is not None:
                 yield one.part, beside
+            elif (within := tokenizer_within(one.part, self._recipe.parts)) is not None:
+                yield one.part, within
 
     def _reads(self, tokenizer: str, parts: list[PartPlan]) -> bool:
         encoder = tokenizer.replace("tokenizer", "text_encoder")
