@@ -27,7 +27,7 @@ _EXTRAS = {
     "daemon": ("dbos", "psycopg"),
     "demo": ("numpy",),
     "postgres": ("psycopg",),
-    "render": ("torch", "diffusers", "transformers"),
+    "render": ("torch", "diffusers", "transformers", "gguf"),
     "scan": ("picklescan",),
     "tui": ("textual", "textual_image", "textual_serve", "tomlkit"),
 }

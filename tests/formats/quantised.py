@@ -45,7 +45,8 @@ def write_gguf(
     from gguf.quants import dequantize, quantize
 
     writer = writer or GgufWriter()
-    data, told = b"", {}
+    pieces: list[bytes] = []
+    position, told = 0, {}
     for name, array in arrays.items():
         block = BLOCKS[kind][0] if kind in BLOCKS else 1
         shape, packed, stored = array.shape, array, "F32"
@@ -59,8 +60,8 @@ def write_gguf(
             told[name] = dequantize(packed, GGMLQuantizationType[kind]).reshape(array.shape)
         else:
             told[name] = array
-        writer.tensor(named(name), shape[::-1], _NUMBERS[stored], len(data))
-        data += packed.tobytes()
-        data += bytes(-len(data) % 32)
-    path.write_bytes(writer.file() + data)
+        writer.tensor(named(name), shape[::-1], _NUMBERS[stored], position)
+        pieces += [data := packed.tobytes(), bytes(-len(data) % 32)]
+        position += len(data) + len(pieces[-1])
+    path.write_bytes(b"".join([writer.file(), *pieces]))
     return told

@@ -6,7 +6,7 @@ import pytest
 
 from modelhub.convert.options import Precision
 from modelhub.render.devices import Device, DeviceKind
-from modelhub.render.pipelines.arithmetic import arithmetic_of_parts
+from modelhub.render.pipelines.arithmetic import Arithmetic, arithmetic_of_parts
 from modelhub.render.request import Recipe
 
 _BOTH = frozenset({Precision.FP16, Precision.BF16})
@@ -20,7 +20,7 @@ def _computed(
 ) -> dict[str, str]:
     device = Device(kind, 0, "a device", 24 << 30, 24 << 30, native=native, threads=1)
     recipe = Recipe(model="/model", precision=precision)
-    dtypes = {name: {dtype} for name, dtype in parts.items()}
+    dtypes = {name: (dtype,) for name, dtype in parts.items()}
     return {
         name: one.computed.value
         for name, one in arithmetic_of_parts(dtypes, recipe, device).items()
@@ -60,3 +60,31 @@ def test_a_precision_that_is_asked_for_holds_for_all_parts() -> None:
 def test_a_cpu_computes_everything_in_fp32() -> None:
     parts = {"transformer": "BF16", "text_encoder": "F16", "vae": "F8_E4M3"}
     assert set(_computed(parts, frozenset(), DeviceKind.CPU).values()) == {"fp32"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "label"),
+    [
+        (("Q4_K", "Q6_K", "F32"), "Q4_K"),
+        (("BF16", "F8_E4M3 scaled", "F32"), "fp8"),
+        (("BF16 scaled",), "bf16"),
+        (("F16", "Q8_0"), "Q8_0"),
+        (("F16", "F32"), "mixed"),
+    ],
+)
+def test_quantised_weights_are_called_by_the_type_of_most_and_are_exact_in_fp32_alone(
+    stored: tuple[str, ...], label: str
+) -> None:
+    def found(kind: DeviceKind, precision: Precision | None = None) -> Arithmetic:
+        device = Device(kind, 0, "a device", 24 << 30, 24 << 30, native=_BOTH, threads=1)
+        recipe = Recipe(model="/model", precision=precision)
+        return arithmetic_of_parts({"transformer": stored}, recipe, device)["transformer"]
+
+    on_cpu = found(DeviceKind.CPU)
+    assert on_cpu.words == f"{label} weights, fp32 arithmetic"
+    assert on_cpu.exact
+    assert found(DeviceKind.CPU, Precision.FP32).rounding is None
+    assert found(DeviceKind.CPU, Precision.FP16).rounding is Precision.FP16
+    on_gpu = found(DeviceKind.CUDA)
+    assert on_gpu.computed is Precision.BF16
+    assert not on_gpu.exact

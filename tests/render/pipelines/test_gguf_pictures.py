@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,9 @@ def test_its_weights_are_the_very_numbers_that_the_file_stands_for(
     other = Recipe(model=str(tmp_path / "plain.gguf"), vae=recipe.vae, parts=recipe.parts)
     made, same = assembler(recipe), assembler(other)
     assert same.label == "fp32"
+    expected = weights_in(same, "transformer")
     for name, tensor in weights_in(made, "transformer").items():
-        assert torch.equal(tensor, weights_in(same, "transformer")[name]), name
+        assert torch.equal(tensor, expected[name]), name
     assert torch.equal(_picture(made), _picture(same))
 
 
@@ -90,69 +91,35 @@ def test_precisions_are_compared_by_rounding_what_was_dequantised(
     assert wide.parts["transformer"] is assembler(recipe).parts["transformer"]
 
 
-def _llama_cpp(table: Mapping[str, str]) -> Callable[[str], str]:
-    def named(name: str) -> str:
-        for old, new in table.items():
-            name = name.replace(old, new)
-        return name
-
-    return named
-
-
-_T5 = _llama_cpp(
-    {
-        "shared.": "token_embd.",
-        "encoder.final_layer_norm": "enc.output_norm",
-        "encoder.block.": "enc.blk.",
-        "layer.0.SelfAttention.relative_attention_bias": "attn_rel_b",
-        "layer.0.SelfAttention.": "attn_",
-        "layer.0.layer_norm": "attn_norm",
-        "layer.1.DenseReluDense.wi_0": "ffn_gate",
-        "layer.1.DenseReluDense.wi_1": "ffn_up",
-        "layer.1.DenseReluDense.wo": "ffn_down",
-        "layer.1.layer_norm": "ffn_norm",
-    }
-)
-_QWEN = {
-    "lm_head": "output",
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "model.layers.": "blk.",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-    "self_attn.o_proj": "attn_output",
-    "self_attn.": "attn_",
-    "_proj": "",
-    "mlp.": "ffn_",
-    "input_layernorm": "attn_norm",
-}
-_GEMMA = _llama_cpp(
-    {
-        **_QWEN,
-        "post_attention_layernorm": "post_attention_norm",
-        "pre_feedforward_layernorm": "ffn_norm",
-        "post_feedforward_layernorm": "post_ffw_norm",
-    }
-)
-_QWEN_NAMES = _llama_cpp({**_QWEN, "post_attention_layernorm": "ffn_norm"})
 _ENCODERS = {
-    "flux": ("text_encoder_2", _T5),
-    "zimage": ("text_encoder", _QWEN_NAMES),
-    "qwen": ("text_encoder", _QWEN_NAMES),
-    "lumina": ("text_encoder", _GEMMA),
+    "flux": ("text_encoder_2", "T5ENCODER"),
+    "zimage": ("text_encoder", "QWEN3"),
+    "qwen": ("text_encoder", "QWEN2VL"),
+    "lumina": ("text_encoder", "GEMMA2"),
 }
+"""The part, and what llama.cpp calls its architecture."""
 
 
 def llama_cpp_names(architecture: str) -> Callable[[str], str]:
-    """What llama.cpp calls the tensors of an architecture's language model."""
-    return _ENCODERS[architecture][1]
+    """What llama.cpp's converter calls the tensors of an architecture's language model."""
+    from gguf.constants import MODEL_ARCH
+    from gguf.tensor_mapping import get_tensor_name_map
+
+    table = get_tensor_name_map(MODEL_ARCH[_ENCODERS[architecture][1]], 2)
+
+    def named(name: str) -> str:
+        found = table.get_name(name, (".weight", ".bias"))
+        assert found is not None, name
+        return found
+
+    return named
 
 
 @pytest.mark.parametrize("architecture", _ENCODERS)
 def test_a_text_encoder_with_the_names_of_llama_cpp_reads_as_the_original(
     architecture: str, shelf: Shelf, assembler: Assembler, tmp_path: Path, torch: Any
 ) -> None:
-    part, named = _ENCODERS[architecture]
+    part, named = _ENCODERS[architecture][0], llama_cpp_names(architecture)
     recipe = shelf.recipe(architecture)
     arrays = {
         # As its converter does, which leaves out what a model sees with.
@@ -191,10 +158,12 @@ def test_a_unet_of_stable_diffusion_has_the_numbers_of_its_file_and_renders(
     recipe = Recipe(model=str(tmp_path / "unet.gguf"), vae=whole, parts=parts)
     made = assembler(recipe)
     assert made.label == "Q8_0 weights, fp32 arithmetic"
-    plain = assembler(replace_model(recipe, tmp_path / "plain.gguf"))
-    for name, tensor in weights_in(made).items():
-        assert torch.equal(tensor, weights_in(plain)[name]), name
-    assert any(one.dim() == 4 for one in weights_in(made).values())
+    found, expected = (
+        weights_in(one) for one in (made, assembler(replace_model(recipe, tmp_path / "plain.gguf")))
+    )
+    for name, tensor in found.items():
+        assert torch.equal(tensor, expected[name]), name
+    assert any(one.dim() == 4 for one in found.values())
     if kind == "sd1":
         assert called(made.pipe, width=SIZE, height=SIZE).std() > 0.01
 

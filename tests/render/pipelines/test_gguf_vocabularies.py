@@ -37,7 +37,7 @@ def _qwen(words: Words) -> Any:
     from tokenizers import AddedToken
     from transformers import Qwen2Tokenizer
 
-    merges = [tuple(one.split(" ")) for one in words.merges]
+    merges: Any = [tuple(one.split(" ")) for one in words.merges]
     plain = [one for one in words.tokens if one not in words.kinds]
     made: Any = Qwen2Tokenizer(vocab={one: id_ for id_, one in enumerate(plain)}, merges=merges)
     for token, kind in words.kinds.items():

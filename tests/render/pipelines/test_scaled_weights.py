@@ -83,8 +83,9 @@ def test_scaled_weights_are_their_products_and_make_their_picture(
         assembler(Recipe(model=file, vae=recipe.vae, parts=recipe.parts)) for file in files
     )
     assert packed.label == "fp8 weights, fp32 arithmetic"
+    expected = weights_in(plain, "transformer")
     for name, tensor in weights_in(packed, "transformer").items():
-        assert torch.equal(tensor, weights_in(plain, "transformer")[name]), name
+        assert torch.equal(tensor, expected[name]), name
     pictures = [called(one.pipe, width=SIZE, height=SIZE) for one in (packed, plain)]
     assert torch.equal(*pictures)
     assert pictures[0].std() > 0.01
