@@ -104,8 +104,8 @@ def _missing(needed: Needed, fits: tuple[str, ...]) -> Missing:
     if needed.kind is None:
         wanted = (
             f"give its folder, or its tokenizer.json, with `--part {needed.part}=FOLDER`; that of "
-            "a ComfyUI around the library, of a folder of diffusers in it, or of the cache of "
-            "Hugging Face is found by itself"
+            "a GGUF text encoder, of a ComfyUI around the library, of a folder of diffusers in it, "
+            "or of the cache of Hugging Face is found by itself"
         )
     elif needed.part == "vae":
         wanted = "give a VAE with `--vae FILE`"
