@@ -96,6 +96,7 @@ _ENCODERS = {
     "zimage": ("text_encoder", "QWEN3"),
     "qwen": ("text_encoder", "QWEN2VL"),
     "lumina": ("text_encoder", "GEMMA2"),
+    "flux2": ("text_encoder", "LLAMA"),
 }
 """The part, and what llama.cpp calls its architecture."""
 
@@ -105,7 +106,7 @@ def llama_cpp_names(architecture: str) -> Callable[[str], str]:
     from gguf.constants import MODEL_ARCH
     from gguf.tensor_mapping import get_tensor_name_map
 
-    table = get_tensor_name_map(MODEL_ARCH[_ENCODERS[architecture][1]], 2)
+    table = get_tensor_name_map(MODEL_ARCH[_ENCODERS[architecture][1]], 40)
 
     def named(name: str) -> str:
         found = table.get_name(name, (".weight", ".bias"))
@@ -115,6 +116,16 @@ def llama_cpp_names(architecture: str) -> Callable[[str], str]:
     return named
 
 
+def _converted(architecture: str, name: str, array: Any) -> Any:
+    """What llama.cpp's converter makes of a tensor's numbers."""
+    if architecture == "lumina" and name.endswith("norm.weight"):
+        return array + 1
+    if architecture == "flux2" and name.endswith(("q_proj.weight", "k_proj.weight")):
+        heads = array.reshape(len(array) // 128, 2, 64, -1)
+        return np.ascontiguousarray(heads.swapaxes(1, 2).reshape(array.shape))
+    return array
+
+
 @pytest.mark.parametrize("architecture", _ENCODERS)
 def test_a_text_encoder_with_the_names_of_llama_cpp_reads_as_the_original(
     architecture: str, shelf: Shelf, assembler: Assembler, tmp_path: Path, torch: Any
@@ -122,8 +133,8 @@ def test_a_text_encoder_with_the_names_of_llama_cpp_reads_as_the_original(
     part, named = _ENCODERS[architecture][0], llama_cpp_names(architecture)
     recipe = shelf.recipe(architecture)
     arrays = {
-        # As its converter does, which leaves out what a model sees with.
-        name: array + 1 if architecture == "lumina" and "norm.weight" in name else array
+        # The converter leaves out what a model sees with.
+        name: _converted(architecture, name, array)
         for name, array in arrays_of(recipe.parts[part]).items()
         if not name.startswith("visual.")
     }
