@@ -134,12 +134,13 @@ def bytewise() -> Words:
     merges = [" ".join(one) for one in json.loads(made.to_str())["model"]["merges"]]
     special = {"<|endoftext|>": Kind.CONTROL, "<|im_start|>": Kind.CONTROL,
                "<|im_end|>": Kind.CONTROL, "<think>": Kind.USER_DEFINED}  # fmt: skip
+    fillers = {f"[PAD{number}]": Kind.UNUSED for number in range(600, 610)}
     ids = {"eos_token_id": len(tokens) + 2, "padding_token_id": len(tokens)}
     return Words(
         "gpt2",
-        [*tokens, *special],
+        [*tokens, *special, *fillers],
         (),
-        special,
+        {**special, **fillers},
         merges,
         pre="qwen2",
         settings={**ids, "add_bos_token": False},

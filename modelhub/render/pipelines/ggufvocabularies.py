@@ -79,12 +79,20 @@ def _likeliest(words: Vocabulary) -> Tokenizer:
     return made
 
 
-def _scored(words: Vocabulary) -> Iterator[tuple[str, float]]:
-    """The words with their scores, without what only fills the vocabulary up."""
+def _true_words(words: Vocabulary) -> int:
+    """How many there are without those that fill the vocabulary up to the model's size."""
     count = len(words.tokens)
     while count and _FILLER.fullmatch(words.tokens[count - 1]):
         count -= 1
+    return count
+
+
+def _scored(words: Vocabulary) -> Iterator[tuple[str, float]]:
+    """The words with their scores, without what only fills the vocabulary up."""
+    count = _true_words(words)
     yield from zip(_spelled(words)[:count], words.scores or [0.0] * count, strict=False)
+    if "<extra_id_0>" in words.tokens:  # UMT5 has them among its words
+        return
     for number in range(_BLANKS - 1, _BLANKS - 1 - min(_BLANKS, len(words.tokens) - count), -1):
         yield f"<extra_id_{number}>", 0.0
 
@@ -150,7 +158,7 @@ def _merged_bytes(words: Vocabulary) -> Tokenizer:
         if not (left and space and right) or " " in right:
             raise FormatError("it has merges that are not of two tokens", hint="")
         merges.append((left, right))
-    known = {token: id_ for id_, token in enumerate(words.tokens)}
+    known = {token: id_ for id_, token in enumerate(words.tokens[: _true_words(words)])}
     made = Tokenizer(models.BPE(vocab=known, merges=merges))
     made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.Sequence(
