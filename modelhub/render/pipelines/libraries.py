@@ -54,7 +54,7 @@ def class_in(name: str, wanted: str) -> Any:
     if made is None:
         raise CannotRender(
             f"{name} {found.__version__} does not have {wanted}, which this model needs",
-            hint=f"a later version has it: `pip install --upgrade {name}`",
+            hint=f"a later version has it: `pip install -U {name}`",
         )
     return made
 

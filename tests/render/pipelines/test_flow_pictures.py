@@ -241,7 +241,7 @@ def test_the_worker_renders_every_kind_from_plain_text(
     assert all(one.preview.startswith(b"\x89PNG") for one in steps[1:])
 
 
-@pytest.mark.parametrize("architecture", _KINDS)
+@pytest.mark.parametrize("architecture", [one for one in _KINDS if one not in ("klein", "krea2")])
 def test_every_sampler_of_flow_matching_renders_every_kind(
     architecture: str, shelf: Shelf, assembler: Assembler, torch: Any
 ) -> None:

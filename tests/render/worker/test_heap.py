@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,34 +20,57 @@ from tests.render.worker.test_leaks import MIB, in_memory
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory as they like"
 )
-SIDE = 384
-"""Pixels at which the maps of a tiny VAE are of several MiB, which glibc would map each anew."""
+_OF_STEPS = f"""
+import resource
+from modelhub.render.worker.heap import give_back
+
+def in_memory():
+    with open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * resource.getpagesize()
+
+def step():
+    bytearray({64 * MIB})
+
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+kept = in_memory()
+give_back()
+print(kept - in_memory())
+"""
 
 
-def faults(process_id: int | None) -> int:
-    """How many pages a process got from the system so far."""
-    after_name = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2]
-    return int(after_name.split()[7])
+def steps(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Pages that steps of 64 MiB got from the system after the first, and bytes given back then."""
+    told = subprocess.run(
+        [sys.executable, "-c", _OF_STEPS],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    faults, given_back = told.stdout.split()
+    return int(faults), int(given_back)
 
 
-def test_the_next_picture_is_made_in_the_memory_of_the_last(bench: Bench, checkpoint: str) -> None:
-    for _ in range(2):  # once to make the model, once to find the heap's size
-        bench.render(Recipe(model=checkpoint), width=SIDE, height=SIDE)
-    before = faults(bench.worker.process_id)
-    made = bench.render(Recipe(model=checkpoint), width=SIDE, height=SIDE)
-    assert made.faults == ()
-    # All maps of one picture are some 100,000 pages, when each of them is mapped anew.
-    assert faults(bench.worker.process_id) - before < 5_000
-
-
-def test_memory_goes_back_to_the_system_when_no_picture_is_asked_for(
-    bench: Bench, checkpoint: str
-) -> None:
-    made = bench.render(Recipe(model=checkpoint), width=2 * SIDE, height=2 * SIDE)
-    wait_until(lambda: made.peak_bytes - in_memory(bench.worker.process_id) > 32 * MIB)
+def test_a_step_takes_the_memory_of_the_last_which_is_given_back_in_the_end() -> None:
+    faults, given_back = steps(keeping({}))
+    assert faults < 1_000  # 80,000, where each step is mapped anew
+    assert given_back > 60 * MIB
 
 
 def test_what_the_user_says_to_the_heap_counts_more() -> None:
-    said = "glibc.malloc.mmap_max=65536"
-    assert keeping({"GLIBC_TUNABLES": said})["GLIBC_TUNABLES"].endswith(f":{said}")
-    assert keeping({})["GLIBC_TUNABLES"].startswith("glibc.malloc.")
+    said = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=65536:glibc.malloc.hugetlb=0"}
+    assert steps(keeping(said))[0] > 50_000
+
+
+def test_the_process_that_renders_keeps_what_it_frees_until_no_picture_is_asked_for(
+    bench: Bench, checkpoint: str
+) -> None:
+    made = bench.render(Recipe(model=checkpoint), width=256, height=256, steps=1)
+    environment = Path(f"/proc/{bench.worker.process_id}/environ").read_bytes()
+    # The C library takes the text apart where it stands.
+    assert all(one.encode() in environment for one in keeping({})["GLIBC_TUNABLES"].split(":"))
+    wait_until(lambda: made.peak_bytes - in_memory(bench.worker.process_id) > 16 * MIB)

@@ -27,14 +27,18 @@ def test_a_pool_has_a_worker_for_each_gpu_and_one_where_there_is_none(bench: Ben
 
 
 class TwoCards(RenderWorker):
-    """Says that there are two cards, of which this machine may have none."""
+    """Says of a worker that it has two cards, of which this machine may have none."""
+
+    def __init__(self, worker: RenderWorker) -> None:
+        super().__init__()
+        self.start, self.render = worker.start, worker.render  # type: ignore[method-assign]
 
     def devices(self) -> Devices:
         return Devices(id="devices", names=("xpu:7", "xpu:8", "cpu"), words=("", "", ""))
 
 
 def test_of_two_gpus_each_makes_its_own_pictures(checkpoint: str, bench: Bench) -> None:
-    worker = TwoCards()
+    worker = TwoCards(bench.worker)
     with RenderPool.of_all_gpus(lambda: worker) as pool:
         pool.start()
         until(lambda: len(pool) == 2)
