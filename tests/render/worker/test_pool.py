@@ -10,9 +10,9 @@ import pytest
 
 from modelhub.errors import Cancelled, UsageError
 from modelhub.render.answers import Devices, Rendered
-from modelhub.render.client import RenderWorker
+from modelhub.render.client import Listen, RenderWorker
 from modelhub.render.pool import RenderPool
-from modelhub.render.request import DeviceWish, Recipe
+from modelhub.render.request import DeviceWish, Recipe, Request
 from tests.render.worker.conftest import Bench
 from tests.render.worker.waiting import until
 
@@ -27,11 +27,19 @@ def test_a_pool_has_a_worker_for_each_gpu_and_one_where_there_is_none(bench: Ben
 
 
 class TwoCards(RenderWorker):
-    """Says of a worker that it has two cards, of which this machine may have none."""
+    """Says of a worker that it has two cards, of which this machine may have none; each waits with
+    its picture until the other has one to make, too."""
 
     def __init__(self, worker: RenderWorker) -> None:
         super().__init__()
-        self.start, self.render = worker.start, worker.render  # type: ignore[method-assign]
+        self._worker, self._both = worker, threading.Barrier(2, timeout=60)
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def render(self, request: Request, listen: Listen, cancel: threading.Event) -> Rendered:
+        self._both.wait()
+        return self._worker.render(request, listen, cancel)
 
     def devices(self) -> Devices:
         return Devices(id="devices", names=("xpu:7", "xpu:8", "cpu"), words=("", "", ""))
