@@ -218,14 +218,14 @@ def flux_pieces(path: str) -> tuple[Piece, ...]:
     return () if name is None else (Piece(f"{block}.{name}"),)
 
 
-_FLUX2_DOUBLE = {
+FLUX2_DOUBLE = {
     "img_mlp.0": "ff.linear_in",
     "img_mlp.2": "ff.linear_out",
     "txt_mlp.0": "ff_context.linear_in",
     "txt_mlp.2": "ff_context.linear_out",
 }
-_FLUX2_SINGLE = {"linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"}
-_FLUX2_ENDS = {
+FLUX2_SINGLE = {"linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"}
+FLUX2_ENDS = {
     "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
     "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
     "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
@@ -242,10 +242,10 @@ def flux2_pieces(path: str) -> tuple[Piece, ...]:
     ``loaders/single_file_utils.py`` of huggingface/diffusers)."""
     found = _FLUX_BLOCK.fullmatch(path)
     if found is None:
-        end = _FLUX2_ENDS.get(path)
+        end = FLUX2_ENDS.get(path)
         return () if end is None else (Piece(end),)
     if found[1] == "single":
-        name, block = _FLUX2_SINGLE.get(found[3]), "single_transformer_blocks"
+        name, block = FLUX2_SINGLE.get(found[3]), "single_transformer_blocks"
     else:
-        name, block = _FLUX2_DOUBLE.get(found[3]), "transformer_blocks"
+        name, block = FLUX2_DOUBLE.get(found[3]), "transformer_blocks"
     return () if name is None else (Piece(f"{block}.{found[2]}.{name}"),)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelhub.convert.lora.names import FLUX2_DOUBLE, FLUX2_ENDS, FLUX2_SINGLE
 from modelhub.errors import FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes
 from modelhub.render.pipelines.flow.renaming import Cut, Into, Rules
@@ -72,22 +73,17 @@ def _attention(side: str, inputs: tuple[str, ...], added: str, out: str) -> dict
 _ONES = {
     "img_in": "x_embedder",
     "txt_in": "context_embedder",
-    "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
-    "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
-    "guidance_in.in_layer": "time_guidance_embed.guidance_embedder.linear_1",
-    "guidance_in.out_layer": "time_guidance_embed.guidance_embedder.linear_2",
-    "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
-    "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
-    "single_stream_modulation.lin": "single_stream_modulation.linear",
     "final_layer.linear": "proj_out",
-    "double_blocks.#.img_mlp.0": "transformer_blocks.#.ff.linear_in",
-    "double_blocks.#.img_mlp.2": "transformer_blocks.#.ff.linear_out",
-    "double_blocks.#.txt_mlp.0": "transformer_blocks.#.ff_context.linear_in",
-    "double_blocks.#.txt_mlp.2": "transformer_blocks.#.ff_context.linear_out",
-    "single_blocks.#.linear1": "single_transformer_blocks.#.attn.to_qkv_mlp_proj",
-    "single_blocks.#.linear2": "single_transformer_blocks.#.attn.to_out",
     "single_blocks.#.norm.query_norm": "single_transformer_blocks.#.attn.norm_q",
     "single_blocks.#.norm.key_norm": "single_transformer_blocks.#.attn.norm_k",
+    **FLUX2_ENDS,
+    **{
+        f"double_blocks.#.{old}": f"transformer_blocks.#.{new}" for old, new in FLUX2_DOUBLE.items()
+    },
+    **{
+        f"single_blocks.#.{old}": f"single_transformer_blocks.#.{new}"
+        for old, new in FLUX2_SINGLE.items()
+    },
 }
 
 FLUX2: Rules = {
