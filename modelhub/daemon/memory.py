@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sqlite3
-import sys
-from contextlib import closing, suppress
-from typing import Any
+from contextlib import closing
+
+from modelhub import glibc
 
 _ARENAS = 2
 _M_ARENA_MAX = -8
@@ -20,7 +19,7 @@ def keep_arenas_few() -> None:
 
     The C library of Linux gives each thread its own, eight a core, and keeps them all.
     """
-    library = _glibc()
+    library = glibc.glibc()
     if library is not None:
         library.mallopt(_M_ARENA_MAX, _ARENAS)
 
@@ -35,16 +34,4 @@ def keep_caches_small() -> None:
 def give_back() -> None:
     """Give what is free back to the system, cycles of objects that nobody uses any more first."""
     gc.collect()
-    library = _glibc()
-    if library is not None:
-        library.malloc_trim(0)
-
-
-def _glibc() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
-            return library
-    return None
+    glibc.give_back()

@@ -1,7 +1,7 @@
 """The modules of Wan's transformer under the names of its makers, where diffusers has others.
 
 Source: huggingface/diffusers ``loaders/single_file_utils.py``
-(``convert_wan_transformer_to_diffusers``). LoRAs are trained under either.
+(``convert_wan_transformer_to_diffusers``). Files are published, and LoRAs trained, under either.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ import re
 from modelhub.convert.lora.names import Piece
 
 _BLOCK = re.compile(r"blocks\.(\d{1,3})\.(.+)")
-_ATTENTIONS = {"attn1": "self_attn", "attn2": "cross_attn"}
-_LAYERS = {"to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "o"}
-_IN_BLOCK = {
+WAN_BLOCK = {
     **{
-        f"{new}.{layer}": f"{old}.{one}"
-        for new, old in _ATTENTIONS.items()
-        for layer, one in _LAYERS.items()
+        f"{old}.{layer}": f"{new}.{name}"
+        for old, new in (("self_attn", "attn1"), ("cross_attn", "attn2"))
+        for layer, name in (*((one, f"to_{one}") for one in "qkv"), ("o", "to_out.0"))
     },
-    "ffn.net.0.proj": "ffn.0",
-    "ffn.net.2": "ffn.2",
+    "ffn.0": "ffn.net.0.proj",
+    "ffn.2": "ffn.net.2",
 }
-_ENDS = {
-    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
-    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
-    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
-    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
-    "condition_embedder.time_proj": "time_projection.1",
-    "proj_out": "head.head",
+"""The linear layers of a block, by the names of the makers: those of diffusers."""
+WAN_ENDS = {
+    **{
+        f"{one}_embedding.{layer}": f"condition_embedder.{one}_embedder.{name}"
+        for one in ("time", "text")
+        for layer, name in (("0", "linear_1"), ("2", "linear_2"))
+    },
+    "time_projection.1": "condition_embedder.time_proj",
+    "head.head": "proj_out",
 }
+"""The same of those before and behind the blocks."""
+_IN_BLOCK = {new: old for old, new in WAN_BLOCK.items()}
+_ENDS = {new: old for old, new in WAN_ENDS.items()}
 
 
 def wan_pieces(path: str) -> tuple[Piece, ...]:

@@ -7,9 +7,9 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
 from modelhub.errors import MissingExtra, ModelhubError, NotEnoughMemory, RenderFailed
+from modelhub.glibc import give_back
 from modelhub.render.answers import Answer, Devices, Loading, Rendered, Stepped, Told
 from modelhub.render.worker.failures import failed
-from modelhub.render.worker.heap import give_back
 from modelhub.render.worker.inbox import Inbox, Job
 from modelhub.render.worker.protocol import ListDevices, give_answer
 

@@ -11,11 +11,9 @@ docs.kernel.org/admin-guide/mm/transhuge.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 
+from modelhub.glibc import give_back
 from modelhub.render.devices import host_memory
 
 _VARIABLE = "GLIBC_TUNABLES"
@@ -25,7 +23,7 @@ _TUNABLES = {
     # One heap, which grows and is used again, instead of a mapping for each large tensor ...
     "mmap_max": 0,
     "arena_max": 1,
-    # ... and which only give_back() makes smaller.
+    # ... and which only glibc.give_back() makes smaller.
     "trim_threshold": 1 << 60,
     "top_pad": 64 << 20,
 }
@@ -43,16 +41,8 @@ def keeping(environment: Mapping[str, str]) -> dict[str, str]:
     return {_VARIABLE: f"{ours}:{said}" if said else ours}
 
 
-def give_back() -> None:
-    """Give what is free back to the system, all of it."""
-    if not sys.platform.startswith("linux"):
-        return
-    with suppress(OSError, AttributeError):  # another library of C: it keeps none
-        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
-
-
 def give_back_if_short() -> None:
-    """The same, where the machine has little memory left."""
+    """Give what is free back to the system where the machine has little memory left."""
     total, free = host_memory()
     if free < total // _SHORT_SHARE:
         give_back()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from modelhub.render.worker.heap import give_back
+from modelhub.glibc import give_back
 
 _WORDS = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory"

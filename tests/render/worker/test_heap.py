@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 _OF_STEPS = f"""
 import resource
-from modelhub.render.worker.heap import give_back
+from modelhub.glibc import give_back
 
 def in_memory():
     with open("/proc/self/statm") as told:

@@ -24,7 +24,6 @@ from modelhub.render.pipelines.flow.qwen21 import (
     PIXELS,
     of_one_picture,
     vae21_config,
-    vae21_rules,
 )
 from modelhub.render.pipelines.flow.renaming import Into, Rules, renamed
 from modelhub.render.pipelines.flow.wan_vae import config_of_2_2, is_of_2_2, rules_of_2_2
@@ -163,7 +162,7 @@ def _of_wan_2_2(tensors: Mapping[str, Planned]) -> Autoencoder:
 
 def _of_qwen21(tensors: Mapping[str, Planned]) -> Autoencoder:
     flat = {one.name: one for one in of_one_picture(tensors)}
-    made = tuple(renamed(vae21_rules(_RESIDUAL, _BESIDE_LEVELS), flat, 0))
+    made = tuple(renamed(rules_of_2_2(_RESIDUAL, _BESIDE_LEVELS), flat, 0))
     config = vae21_config(_shapes(made))
     return Autoencoder("AutoencoderKLQwenImage21", config, made, config["z_dim"], PIXELS)
 

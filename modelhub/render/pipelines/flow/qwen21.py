@@ -28,9 +28,6 @@ PIXELS = 16
 """Along the side of one of its latents."""
 _CHANNELS = 64
 """Of its latents: the class knows the scale of so many, and of no others."""
-_LEVELS = 5
-_BLOCKS = {"encoder": 2, "decoder": 3}
-"""Residual blocks a level; behind them comes what halves or doubles the size."""
 
 
 def qwen21_config(shapes: PartShapes) -> dict[str, Any]:
@@ -83,28 +80,6 @@ def vae21_config(shapes: PartShapes) -> dict[str, Any]:
         "in_channels": shapes.extent("encoder.conv_in.weight", 1),
         "out_channels": shapes.extent("decoder.conv_out.weight"),
     }
-
-
-def vae21_rules(residual: Mapping[str, str], rest: Rules) -> Rules:
-    """How the tensors of its VAE are renamed.
-
-    :param residual: the layers of a residual block, by both names.
-    :param rest: the rules for all beside the levels, which are those of Wan 2.1.
-    """
-    rules = dict(rest)
-    for side, old, new, sampler in (
-        ("encoder", "downsamples", "down_blocks", "downsampler"),
-        ("decoder", "upsamples", "up_blocks", "upsampler"),
-    ):
-        for level in range(_LEVELS):
-            inner = f"{side}.{old}.{level}.{old}"
-            block = f"{side}.{new}.{level}"
-            for number in range(_BLOCKS[side]):
-                for key, value in residual.items():
-                    rules[f"{inner}.{number}.{key}"] = Into((f"{block}.resnets.{number}.{value}",))
-            for key in ("resample.1", "time_conv"):
-                rules[f"{inner}.{_BLOCKS[side]}.{key}"] = Into((f"{block}.{sampler}.{key}",))
-    return rules
 
 
 def of_one_picture(tensors: Mapping[str, Planned]) -> Iterator[Planned]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from modelhub.convert.lora.wan_names import WAN_BLOCK, WAN_ENDS
 from modelhub.convert.values import Planned
 from modelhub.errors import CannotRender, FormatError
 from modelhub.formats.diffusers_config.shapes import PartShapes, heads
@@ -37,29 +38,17 @@ def _one(name: str) -> Into:
 
 _EMBEDDER = "condition_embedder."
 _IN_BLOCK = {
+    **WAN_BLOCK,
     **{
-        f"{old}.{part}": f"{new}.{name}"
+        f"{old}.norm_{one}": f"{new}.norm_{one}"
         for old, new in (("self_attn", "attn1"), ("cross_attn", "attn2"))
-        for part, name in (
-            *((one, f"to_{one}") for one in "qkv"),
-            ("o", "to_out.0"),
-            ("norm_q", "norm_q"),
-            ("norm_k", "norm_k"),
-        )
+        for one in "qk"
     },
     # The norms in the order of the computation, which is not that of their first names.
     "norm3": "norm2",
-    "ffn.0": "ffn.net.0.proj",
-    "ffn.2": "ffn.net.2",
 }
 TRANSFORMER: Rules = {
-    **{
-        f"{one}_embedding.{layer}": _one(f"{_EMBEDDER}{one}_embedder.{name}")
-        for one in ("time", "text")
-        for layer, name in (("0", "linear_1"), ("2", "linear_2"))
-    },
-    "time_projection.1": _one(f"{_EMBEDDER}time_proj"),
-    "head.head": _one("proj_out"),
+    **{old: _one(new) for old, new in WAN_ENDS.items()},
     "head.modulation": _one("scale_shift_table"),
     "blocks.#": _one("blocks.#"),
     **{f"blocks.#.{old}": _one(f"blocks.#.{new}") for old, new in _IN_BLOCK.items()},

@@ -73,7 +73,7 @@ def config_of_2_2(shapes: PartShapes) -> dict[str, Any]:
 
 
 def rules_of_2_2(residual: dict[str, str], rest: Rules) -> Rules:
-    """How its tensors are renamed.
+    """How its tensors are renamed, and those of Qwen-Image 2.1's, which is laid out alike.
 
     :param residual: the layers of a residual block, by both names.
     :param rest: the rules for all beside the levels, which are those of Wan 2.1.
