@@ -23,6 +23,7 @@ from typing import Protocol
 from modelhub.disk import gib
 from modelhub.errors import NotEnoughMemory, UsageError
 from modelhub.render.devices import Device
+from modelhub.render.pipelines.plans import DENOISERS
 
 _HEADROOM = 0.92
 """Of the free memory that is counted on: allocators lose some to fragments."""
@@ -37,7 +38,6 @@ _UNET_MAPS = 12
 _VAE_MAPS = 5
 """The same of a decoder's widest level at full size."""
 _SLICE_GAIN = 2
-_DENOISERS = ("unet", "transformer", "transformer_2")
 _OF_REFINER = "refiner's "
 
 
@@ -158,7 +158,7 @@ class Estimate:
     def _with(self, fit: Fit) -> int:
         weights = dict(self.weights)
         denoising, decoding = self._beside(fit)
-        denoisers = {name for name in weights if name.removeprefix(_OF_REFINER) in _DENOISERS}
+        denoisers = {name for name in weights if name.removeprefix(_OF_REFINER) in DENOISERS}
         if fit.eight_bit:
             weights |= {name: weights[name] // 2 for name in denoisers}
         if fit.placement is Placement.RESIDENT:

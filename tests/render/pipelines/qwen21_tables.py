@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelhub.demo.weights.tables import Table, Tensor, weight_and_bias
+from tests.render.pipelines.qwen_tables import middle_and_head, residual
 
 _FREQUENCIES = 256
 _LATENTS = 64
@@ -69,15 +70,15 @@ def autoencoder(base: int, decoder: int, *, of_frames: bool = False) -> Table:
         *weight_and_bias("conv1", _LATENTS * 2, _LATENTS * 2, 1, 1),
         *weight_and_bias("conv2", _LATENTS, _LATENTS, 1, 1),
         *weight_and_bias("encoder.conv1", base, 4, 3, 3),
-        *_middle_and_head("encoder", base * _LEVELS[-1], base * _LEVELS[-1], _LATENTS * 2),
+        *middle_and_head("encoder", base * _LEVELS[-1], base * _LEVELS[-1], _LATENTS * 2, 2),
         *weight_and_bias("decoder.conv1", decoder * _LEVELS[-1], _LATENTS, 3, 3),
-        *_middle_and_head("decoder", decoder * _LEVELS[-1], decoder, 4),
+        *middle_and_head("decoder", decoder * _LEVELS[-1], decoder, 4, 2),
     ]
     inputs = base
     for level, times in enumerate(_LEVELS):
         name, wide = f"encoder.downsamples.{level}.downsamples", base * times
         for number in range(2):
-            made += _residual(f"{name}.{number}", inputs, wide)
+            made += residual(f"{name}.{number}", inputs, wide, 2)
             inputs = wide
         if level < len(_LEVELS) - 1:
             made += _sampler(f"{name}.2", wide, wide, wide if level else 0)
@@ -85,7 +86,7 @@ def autoencoder(base: int, decoder: int, *, of_frames: bool = False) -> Table:
     for level, times in enumerate(_LEVELS[::-1]):
         name, wide = f"decoder.upsamples.{level}.upsamples", decoder * times
         for number in range(3):
-            made += _residual(f"{name}.{number}", inputs, wide)
+            made += residual(f"{name}.{number}", inputs, wide, 2)
             inputs = wide
         if level < len(_LEVELS) - 1:
             made += _sampler(f"{name}.3", wide, wide, wide * 2 if level < 3 else 0)
@@ -108,28 +109,3 @@ def _sampler(name: str, inputs: int, outputs: int, of_time: int) -> Table:
     if of_time:
         table = [*table, *weight_and_bias(f"{name}.time_conv", of_time, inputs, 1, 1)]
     return table
-
-
-def _residual(name: str, inputs: int, width: int) -> Table:
-    table = [
-        Tensor(f"{name}.residual.0.gamma", (inputs, 1, 1, 1)),
-        *weight_and_bias(f"{name}.residual.2", width, inputs, 3, 3),
-        Tensor(f"{name}.residual.3.gamma", (width, 1, 1, 1)),
-        *weight_and_bias(f"{name}.residual.6", width, width, 3, 3),
-    ]
-    if inputs != width:
-        table += weight_and_bias(f"{name}.shortcut", width, inputs, 1, 1)
-    return table
-
-
-def _middle_and_head(side: str, middle: int, last: int, outputs: int) -> Table:
-    attention = f"{side}.middle.1"
-    return [
-        *_residual(f"{side}.middle.0", middle, middle),
-        Tensor(f"{attention}.norm.gamma", (middle, 1, 1)),
-        *weight_and_bias(f"{attention}.to_qkv", middle * 3, middle, 1, 1),
-        *weight_and_bias(f"{attention}.proj", middle, middle, 1, 1),
-        *_residual(f"{side}.middle.2", middle, middle),
-        Tensor(f"{side}.head.0.gamma", (last, 1, 1, 1)),
-        *weight_and_bias(f"{side}.head.2", outputs, last, 3, 3),
-    ]

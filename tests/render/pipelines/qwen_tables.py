@@ -64,14 +64,14 @@ def autoencoder(width: int) -> Table:
         *weight_and_bias("conv1", _LATENTS * 2, _LATENTS * 2, 1, 1, 1),
         *weight_and_bias("conv2", _LATENTS, _LATENTS, 1, 1, 1),
         *weight_and_bias("encoder.conv1", width, 3, 3, 3, 3),
-        *_middle_and_head("encoder", widest, widest, _LATENTS * 2),
+        *middle_and_head("encoder", widest, widest, _LATENTS * 2),
         *weight_and_bias("decoder.conv1", widest, _LATENTS, 3, 3, 3),
-        *_middle_and_head("decoder", widest, width, 3),
+        *middle_and_head("decoder", widest, width, 3),
     ]
     layer, inputs = 0, width
     for level, wide in enumerate((width, width * 2, widest, widest)):
         for number in range(2):
-            table += _residual(f"encoder.downsamples.{layer + number}", inputs, wide)
+            table += residual(f"encoder.downsamples.{layer + number}", inputs, wide)
             inputs = wide
         layer += 2
         if level < 3:
@@ -83,7 +83,7 @@ def autoencoder(width: int) -> Table:
     layer, inputs = 0, widest
     for level, wide in enumerate((widest, widest, width * 2, width)):
         for number in range(3):
-            table += _residual(f"decoder.upsamples.{layer + number}", inputs, wide)
+            table += residual(f"decoder.upsamples.{layer + number}", inputs, wide)
             inputs = wide
         layer += 3
         if level < 3:
@@ -96,28 +96,31 @@ def autoencoder(width: int) -> Table:
     return table
 
 
-def _residual(name: str, inputs: int, width: int) -> Table:
+def residual(name: str, inputs: int, width: int, dimensions: int = 3) -> Table:
+    """A residual block of convolutions in so many dimensions."""
+    wide, alone = (3,) * dimensions, (1,) * dimensions
     table = [
         Tensor(f"{name}.residual.0.gamma", (inputs, 1, 1, 1)),
-        *weight_and_bias(f"{name}.residual.2", width, inputs, 3, 3, 3),
+        *weight_and_bias(f"{name}.residual.2", width, inputs, *wide),
         Tensor(f"{name}.residual.3.gamma", (width, 1, 1, 1)),
-        *weight_and_bias(f"{name}.residual.6", width, width, 3, 3, 3),
+        *weight_and_bias(f"{name}.residual.6", width, width, *wide),
     ]
     if inputs != width:
-        table += weight_and_bias(f"{name}.shortcut", width, inputs, 1, 1, 1)
+        table += weight_and_bias(f"{name}.shortcut", width, inputs, *alone)
     return table
 
 
-def _middle_and_head(side: str, middle: int, last: int, outputs: int) -> Table:
+def middle_and_head(side: str, middle: int, last: int, outputs: int, dimensions: int = 3) -> Table:
+    """What is beside the levels of an encoder or a decoder."""
     attention = f"{side}.middle.1"
     return [
-        *_residual(f"{side}.middle.0", middle, middle),
+        *residual(f"{side}.middle.0", middle, middle, dimensions),
         Tensor(f"{attention}.norm.gamma", (middle, 1, 1)),
         *weight_and_bias(f"{attention}.to_qkv", middle * 3, middle, 1, 1),
         *weight_and_bias(f"{attention}.proj", middle, middle, 1, 1),
-        *_residual(f"{side}.middle.2", middle, middle),
+        *residual(f"{side}.middle.2", middle, middle, dimensions),
         Tensor(f"{side}.head.0.gamma", (last, 1, 1, 1)),
-        *weight_and_bias(f"{side}.head.2", outputs, last, 3, 3, 3),
+        *weight_and_bias(f"{side}.head.2", outputs, last, *(3,) * dimensions),
     ]
 
 

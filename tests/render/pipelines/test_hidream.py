@@ -124,7 +124,7 @@ def test_a_transformer_that_is_not_whole_is_refused(torch: Any) -> None:
 
 def test_llama_is_told_by_the_part_that_it_is_for() -> None:
     tensors = planned({one.name: one.shape for one in _llama()})
-    made = encoder_of(tensors, llama=True)
+    made = encoder_of(tensors, plain="llama")
     assert (made.model_class, made.width) == ("LlamaModel", _LLAMA)
     with pytest.raises(FormatError, match="of another kind"):
         encoder_of(tensors)

@@ -58,6 +58,8 @@ _REFUSED = {
 """Editions, and why they are not rendered."""
 _LAYERS_READ = {**flux2.LAYERS_READ, "Krea2Pipeline": krea2.LAYERS_READ}
 """By the class of a pipeline, the layers of its text encoder that it reads."""
+_PLAIN: Mapping[tuple[str, ...], str] = {(MISTRAL,): "mistral", (hidream.LLAMA,): "llama"}
+"""By what a text encoder fits, which of those that no tensor tells apart it is."""
 _SEEING = "Qwen3-VL"
 
 
@@ -249,11 +251,10 @@ class _Drawing:
                 multiplied(str(source.path), tensors),
                 projecting=self._architecture in ("sd3", "hidream"),
                 large=needed.fits == ("OpenCLIP-bigG",),
-                mistral=needed.fits == (MISTRAL,),
+                plain=_PLAIN.get(needed.fits, ""),
                 seeing=seeing,
                 read_to=max(_LAYERS_READ.get(self._pipeline.pipeline_class, (0,))),
                 own_projection=self._architecture == "hidream",
-                llama=needed.fits == (hidream.LLAMA,),
             )
         except FormatError as error:
             raise self._no_such_part(needed, source, error) from error

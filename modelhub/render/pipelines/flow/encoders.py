@@ -49,8 +49,7 @@ def encoder_of(
     projecting: bool = False,
     large: bool = False,
     own_projection: bool = False,
-    llama: bool = False,
-    mistral: bool = False,
+    plain: str = "",
     seeing: bool = False,
     read_to: int = 0,
 ) -> Encoder:
@@ -61,8 +60,8 @@ def encoder_of(
     :param projecting: of CLIP: its pipeline asks for the projection of what comes out.
     :param large: of CLIP: it is the larger of two, OpenCLIP's, whose activation is another.
     :param own_projection: of CLIP: it is used where the tensors have one.
-    :param llama: of a language model: it has to be Llama's, which no tensor tells from Mistral.
-    :param mistral: of a language model: it has to be Mistral's, which no tensor tells from Llama.
+    :param plain: of a language model: which it has to be, ``llama`` or ``mistral``, which no tensor
+        tells apart.
     :param seeing: of a Qwen 3: it is one that can see, which its text model's tensors do not tell.
     :param read_to: of a language model: the last layer that is read, before the norm; those behind
         it are left out. 0: what comes out is read.
@@ -72,7 +71,6 @@ def encoder_of(
     if "shared.weight" in tensors or "encoder.embed_tokens.weight" in tensors:
         return _t5(tensors)
     if any(name.endswith("embed_tokens.weight") for name in tensors):
-        plain = "llama" if llama else "mistral" if mistral else ""
         return _language_model(tensors, plain=plain, seeing=seeing, read_to=read_to)
     return _clip(tensors, projecting=projecting, large=large, own=own_projection or large)
 
